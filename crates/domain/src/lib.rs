@@ -1,1 +1,12 @@
-//! domain
+//! What an endpoint, segment, template and campaign *does*.
+//!
+//! Pure functions and plain types: state, record and now go in; writes, actions and named refusals come out. This crate
+//! knows no clock, no runtime, no database and no HTTP, and holds no handle. Start at [`records`] (what can happen) and
+//! [`endpoints`] (what a record does to an endpoint); [`campaigns`] decides who is messaged.
+
+pub mod audience;
+pub mod channels;
+pub mod endpoints;
+pub mod events;
+pub mod ids;
+pub mod time;

@@ -1,0 +1,193 @@
+//! The audience of an application: what an update, a deletion or an event does to its endpoints and users.
+//!
+//! Folding is pure and deterministic: state, record and arrival time go in. A function that needs a row which is not loaded
+//! changes nothing and says so with [`NotLoaded`]; the caller loads it and calls again. So the rules read straight through
+//! and the engine decides how to read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::channels::ChannelType;
+use crate::endpoints::{Endpoint, User};
+use crate::ids::{AccountId, AppId};
+use crate::time::Timestamp;
+
+mod merge;
+mod removal;
+#[cfg(test)]
+mod tests;
+
+pub use merge::{Arrival, update};
+pub use removal::{block_attributes, delete_endpoint, delete_user};
+
+/// Names over attributes, metrics and user attributes of an application (spec/95-limits.md §2).
+pub const ATTRIBUTE_NAMES_MAX: usize = 250;
+
+/// An application of an account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AppKey {
+    pub account: AccountId,
+    pub app: AppId,
+}
+
+/// A row of an application's audience.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Row {
+    /// By folded endpoint id.
+    Endpoint(String),
+    User(String),
+    /// Which endpoint holds an address.
+    Address(ChannelType, String),
+}
+
+/// These rows must be loaded before the decision can be made. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLoaded(pub Vec<Row>);
+
+/// Which of the three kinds of attributes a name belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AttributeKind {
+    Endpoint,
+    Metric,
+    User,
+}
+
+/// What is kept once for an application's audience.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Ordinals are given out in order and never again.
+    pub next_ordinal: u32,
+    pub endpoints: u64,
+    /// Every name ever captured: the quota counts them (spec/10 §9).
+    pub names: BTreeSet<(AttributeKind, String)>,
+    /// Globs given to RemoveAttributes: names that match are no longer captured (spec/97 C10).
+    pub blocked: BTreeMap<AttributeKind, BTreeSet<String>>,
+    /// The application was deleted: nothing is taken any more.
+    pub deleted: bool,
+}
+
+/// A row in memory, and whether it has to be written.
+#[derive(Debug, Clone)]
+pub struct Slot<T> {
+    pub value: Option<T>,
+    pub dirty: bool,
+}
+
+/// The loaded part of an application's audience.
+#[derive(Debug, Default)]
+pub struct Audience {
+    pub summary: Summary,
+    pub summary_dirty: bool,
+    pub endpoints: HashMap<String, Slot<Endpoint>>,
+    pub users: HashMap<String, Slot<User>>,
+    /// (channel, address) → folded id of the endpoint that holds it.
+    pub addresses: HashMap<(ChannelType, String), Slot<String>>,
+    /// Ordinal → instant of the latest activity, of the endpoints touched by this batch.
+    pub activity: HashMap<u32, Timestamp>,
+    /// Ordinals whose endpoints were deleted by this batch.
+    pub deleted_ordinals: BTreeSet<u32>,
+}
+
+impl Audience {
+    pub fn new(summary: Summary) -> Self {
+        Self { summary, ..Self::default() }
+    }
+
+    /// The row is in memory.
+    pub fn is_loaded(&self, row: &Row) -> bool {
+        match row {
+            Row::Endpoint(id) => self.endpoints.contains_key(id),
+            Row::User(id) => self.users.contains_key(id),
+            Row::Address(channel, address) => self.addresses.contains_key(&(*channel, address.clone())),
+        }
+    }
+
+    pub(crate) fn endpoint(&self, folded: &str) -> Result<Option<&Endpoint>, NotLoaded> {
+        match self.endpoints.get(folded) {
+            Some(slot) => Ok(slot.value.as_ref()),
+            None => Err(NotLoaded(vec![Row::Endpoint(folded.to_owned())])),
+        }
+    }
+
+    pub(crate) fn user(&self, id: &str) -> Result<Option<&User>, NotLoaded> {
+        match self.users.get(id) {
+            Some(slot) => Ok(slot.value.as_ref()),
+            None => Err(NotLoaded(vec![Row::User(id.to_owned())])),
+        }
+    }
+
+    pub(crate) fn holder(&self, channel: ChannelType, address: &str) -> Result<Option<&str>, NotLoaded> {
+        match self.addresses.get(&(channel, address.to_owned())) {
+            Some(slot) => Ok(slot.value.as_deref()),
+            None => Err(NotLoaded(vec![Row::Address(channel, address.to_owned())])),
+        }
+    }
+
+    pub(crate) fn put_endpoint(&mut self, folded: &str, value: Option<Endpoint>) {
+        self.endpoints.insert(folded.to_owned(), Slot { value, dirty: true });
+    }
+
+    pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
+        self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
+    }
+
+    /// Writes a user; one without endpoints is not kept.
+    pub(crate) fn put_user(&mut self, id: &str, user: User) {
+        let value = (!user.endpoints.is_empty()).then_some(user);
+        self.users.insert(id.to_owned(), Slot { value, dirty: true });
+    }
+
+    /// Ends the link between an endpoint and its user.
+    pub(crate) fn unlink(&mut self, folded: &str, user_id: &str) -> Result<(), NotLoaded> {
+        if let Some(mut user) = self.user(user_id)?.cloned() {
+            user.endpoints.remove(folded);
+            self.put_user(user_id, user);
+        }
+        Ok(())
+    }
+
+    /// Remembers that an endpoint was active; earlier activity never overwrites later.
+    pub fn touch(&mut self, ordinal: u32, at: Timestamp) {
+        let latest = self.activity.entry(ordinal).or_insert(at);
+        *latest = (*latest).max(at);
+    }
+}
+
+/// The holdout and treatment cohort of an endpoint, 0..99: fixed by application, endpoint id and creation time, so that a
+/// replay of the log gives the same one (spec/10 §2).
+pub fn cohort(key: &AppKey, folded: &str, created: Timestamp) -> u8 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let parts = [key.account.as_str().as_bytes(), key.app.as_str().as_bytes(), folded.as_bytes()];
+    for byte in parts.into_iter().flatten().chain(&created.0.to_be_bytes()) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // FNV's high bits are weak for short texts: mix once more before the remainder is taken.
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    (hash % 100) as u8
+}
+
+/// Whether `name` matches a glob of `*` and `?`, in time linear in the product of both lengths.
+pub fn glob_matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    let (mut at, mut place, mut star) = (0, 0, None);
+    while place < name.len() {
+        if at < pattern.len() && (pattern[at] == '?' || (pattern[at] == name[place] && pattern[at] != '*')) {
+            at += 1;
+            place += 1;
+        } else if at < pattern.len() && pattern[at] == '*' {
+            star = Some((at, place));
+            at += 1;
+        } else if let Some((star_at, star_place)) = star {
+            at = star_at + 1;
+            place = star_place + 1;
+            star = Some((star_at, star_place + 1));
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|&character| character == '*')
+}

@@ -1,0 +1,396 @@
+//! An update merged into an endpoint (spec/10-endpoints-users.md §2, §3, §6).
+
+use std::collections::BTreeMap;
+
+use super::{ATTRIBUTE_NAMES_MAX, AppKey, AttributeKind, Audience, NotLoaded, Row, cohort, glob_matches};
+use crate::channels::ChannelType;
+use crate::endpoints::{
+    Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate, Invalid,
+    Location, OptOut, User, Values,
+};
+use crate::ids::{EndpointId, RequestId, UserId};
+use crate::time::Timestamp;
+
+/// With what a record arrived.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub at: Timestamp,
+    pub request_id: RequestId,
+}
+
+/// Applies an update to the endpoint `id`, or refuses it as a whole with the text that the client reads.
+pub fn update(
+    audience: &mut Audience,
+    key: &AppKey,
+    id: &EndpointId,
+    update: &EndpointUpdate,
+    arrival: &Arrival,
+) -> Result<Result<(), Invalid>, NotLoaded> {
+    if audience.summary.deleted {
+        return Ok(Err(Invalid::new("Application not found")));
+    }
+    let folded = id.folded();
+    let existing = audience.endpoint(&folded)?.cloned();
+    if update.is_empty()
+        && let Some(endpoint) = &existing
+    {
+        audience.touch(endpoint.ordinal, arrival.at);
+        return Ok(Ok(()));
+    }
+    let plan = match plan(audience, key, id, &folded, existing, update, arrival)? {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    plan.carry_out(audience, &folded)?;
+    Ok(Ok(()))
+}
+
+/// Everything that an accepted update changes; made first, so that a refusal changes nothing.
+struct Plan {
+    endpoint: Endpoint,
+    is_new: bool,
+    old_user: Option<UserId>,
+    old_address: Option<(ChannelType, String)>,
+    user_attributes: BTreeMap<String, Values>,
+    /// The user's endpoint that gives way to this one.
+    displaced: Option<String>,
+    new_names: Vec<(AttributeKind, String)>,
+}
+
+fn plan(
+    audience: &Audience,
+    key: &AppKey,
+    id: &EndpointId,
+    folded: &str,
+    existing: Option<Endpoint>,
+    update: &EndpointUpdate,
+    arrival: &Arrival,
+) -> Result<Result<Plan, Invalid>, NotLoaded> {
+    let is_new = existing.is_none();
+    let old_user = existing.as_ref().and_then(|endpoint| endpoint.user_id.clone());
+    let old_address = existing.as_ref().and_then(held_address);
+    let mut endpoint = existing.unwrap_or_else(|| fresh(audience, key, id, folded, arrival));
+    let mut new_names = Vec::new();
+    let user_attributes = merge(audience, &mut endpoint, update, arrival, &mut new_names);
+    if let Err(refusal) = check(audience, &endpoint, update, &new_names) {
+        return Ok(Err(refusal));
+    }
+    // Rows that carrying out will need: asked for together, to save rounds.
+    let mut missing: Vec<Row> = Vec::new();
+    let mut need = |row: Row| {
+        if !audience.is_loaded(&row) {
+            missing.push(row);
+        }
+    };
+    for user in old_user.iter().chain(&endpoint.user_id) {
+        need(Row::User(user.as_str().to_owned()));
+    }
+    for (channel, address) in old_address.iter().cloned().chain(held_address(&endpoint)) {
+        need(Row::Address(channel, address));
+    }
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    if let Some((channel, address)) = held_address(&endpoint)
+        && let Some(holder) = audience.holder(channel, &address)?
+    {
+        audience.endpoint(holder)?;
+    }
+    let displaced = match displaced(audience, folded, &endpoint)? {
+        Ok(displaced) => displaced,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    Ok(Ok(Plan { endpoint, is_new, old_user, old_address, user_attributes, displaced, new_names }))
+}
+
+fn fresh(audience: &Audience, key: &AppKey, id: &EndpointId, folded: &str, arrival: &Arrival) -> Endpoint {
+    Endpoint {
+        id: id.clone(),
+        ordinal: audience.summary.next_ordinal,
+        cohort: cohort(key, folded, arrival.at),
+        created: arrival.at,
+        effective_date: arrival.at,
+        request_id: arrival.request_id.clone(),
+        status: EndpointStatus::Active,
+        opt_out: OptOut::None,
+        channel_type: None,
+        address: None,
+        user_id: None,
+        attributes: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        demographic: Demographic::default(),
+        location: Location::default(),
+        loose_user_attributes: BTreeMap::new(),
+    }
+}
+
+/// The address that an endpoint claims: only an active one does.
+fn held_address(endpoint: &Endpoint) -> Option<(ChannelType, String)> {
+    match (endpoint.status, endpoint.channel_type, &endpoint.address) {
+        (EndpointStatus::Active, Some(channel), Some(address)) => Some((channel, address.clone())),
+        _ => None,
+    }
+}
+
+/// Merges members; returns the user attributes to merge into the user.
+fn merge(
+    audience: &Audience,
+    endpoint: &mut Endpoint,
+    update: &EndpointUpdate,
+    arrival: &Arrival,
+    new_names: &mut Vec<(AttributeKind, String)>,
+) -> BTreeMap<String, Values> {
+    // Destructured in full: a new member has to be decided here.
+    let EndpointUpdate {
+        id: _,
+        address,
+        attributes,
+        channel_type,
+        demographic,
+        effective_date,
+        endpoint_status,
+        location,
+        metrics,
+        opt_out,
+        request_id: _,
+        user,
+    } = update;
+    let mut capture = |kind: AttributeKind, name: &str| {
+        if is_blocked(audience, kind, name) {
+            return false;
+        }
+        let name = (kind, name.to_owned());
+        if !audience.summary.names.contains(&name) && !new_names.contains(&name) {
+            new_names.push(name);
+        }
+        true
+    };
+    for (name, values) in attributes.iter().flatten() {
+        if values.is_empty() {
+            endpoint.attributes.remove(name);
+        } else if capture(AttributeKind::Endpoint, name) {
+            endpoint.attributes.insert(name.clone(), values.clone());
+        }
+    }
+    for (name, value) in metrics.iter().flatten() {
+        if capture(AttributeKind::Metric, name) {
+            endpoint.metrics.insert(name.clone(), *value);
+        }
+    }
+    let mut user_attributes = BTreeMap::new();
+    if let Some(user) = user {
+        for (name, values) in user.user_attributes.iter().flatten() {
+            if values.is_empty() || capture(AttributeKind::User, name) {
+                user_attributes.insert(name.clone(), values.clone());
+            }
+        }
+        if let Some(id) = &user.user_id {
+            endpoint.user_id = (!id.is_empty()).then(|| UserId::new(id));
+        }
+    }
+    if let Some(address) = address {
+        endpoint.address = (!address.is_empty()).then(|| address.clone());
+    }
+    endpoint.channel_type = channel_type.or(endpoint.channel_type);
+    endpoint.status = endpoint_status.unwrap_or(EndpointStatus::Active);
+    endpoint.opt_out = opt_out.unwrap_or(endpoint.opt_out);
+    endpoint.effective_date = effective_date.unwrap_or(arrival.at);
+    endpoint.request_id = arrival.request_id.clone();
+    if let Some(sent) = demographic {
+        merge_demographic(&mut endpoint.demographic, sent);
+    }
+    if let Some(sent) = location {
+        merge_location(&mut endpoint.location, sent);
+    }
+    user_attributes
+}
+
+fn is_blocked(audience: &Audience, kind: AttributeKind, name: &str) -> bool {
+    let patterns = audience.summary.blocked.get(&kind);
+    patterns.is_some_and(|patterns| patterns.iter().any(|pattern| glob_matches(pattern, name)))
+}
+
+fn replace<T: Clone>(kept: &mut Option<T>, sent: &Option<T>) {
+    if sent.is_some() {
+        kept.clone_from(sent);
+    }
+}
+
+fn merge_demographic(kept: &mut Demographic, sent: &Demographic) {
+    let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } = sent;
+    replace(&mut kept.app_version, app_version);
+    replace(&mut kept.locale, locale);
+    replace(&mut kept.make, make);
+    replace(&mut kept.model, model);
+    replace(&mut kept.model_version, model_version);
+    replace(&mut kept.platform, platform);
+    replace(&mut kept.platform_version, platform_version);
+    replace(&mut kept.timezone, timezone);
+}
+
+fn merge_location(kept: &mut Location, sent: &Location) {
+    let Location { city, country, latitude, longitude, postal_code, region } = sent;
+    replace(&mut kept.city, city);
+    replace(&mut kept.country, country);
+    replace(&mut kept.latitude, latitude);
+    replace(&mut kept.longitude, longitude);
+    replace(&mut kept.postal_code, postal_code);
+    replace(&mut kept.region, region);
+}
+
+/// What makes the merged endpoint unacceptable (spec/97 §6.2 has the texts).
+fn check(
+    audience: &Audience,
+    endpoint: &Endpoint,
+    update: &EndpointUpdate,
+    new_names: &[(AttributeKind, String)],
+) -> Result<(), Invalid> {
+    if endpoint.address.is_some() && endpoint.channel_type.is_none() {
+        return Err(Invalid::new("Missing ChannelType"));
+    }
+    let needs_address = !endpoint.channel_type.is_some_and(ChannelType::needs_no_address);
+    if update.opt_out.is_some() && endpoint.address.is_none() && needs_address {
+        return Err(Invalid::new("Missing Address"));
+    }
+    if audience.summary.names.len() + new_names.len() > ATTRIBUTE_NAMES_MAX && !new_names.is_empty() {
+        return Err(Invalid::new(format!(
+            "Too many custom attributes: an application keeps at most {ATTRIBUTE_NAMES_MAX} names"
+        )));
+    }
+    if size(endpoint) > ENDPOINT_BYTES_MAX {
+        return Err(Invalid::new(format!("Endpoint is larger than {ENDPOINT_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn size(endpoint: &Endpoint) -> usize {
+    let lists = endpoint.attributes.iter().chain(&endpoint.loose_user_attributes);
+    let lists: usize =
+        lists.map(|(name, values)| name.len() + values.iter().map(String::len).sum::<usize>()).sum();
+    let metrics: usize = endpoint.metrics.keys().map(|name| name.len() + 8).sum();
+    lists + metrics + endpoint.address.as_ref().map_or(0, String::len)
+}
+
+/// Which endpoint of the user gives way when this one becomes the 16th, if any has to (spec/10 §6).
+fn displaced(
+    audience: &Audience,
+    folded: &str,
+    endpoint: &Endpoint,
+) -> Result<Result<Option<String>, Invalid>, NotLoaded> {
+    let Some(user_id) = &endpoint.user_id else { return Ok(Ok(None)) };
+    let Some(user) = audience.user(user_id.as_str())? else { return Ok(Ok(None)) };
+    if user.endpoints.contains(folded) || user.endpoints.len() < ENDPOINTS_PER_USER_MAX {
+        return Ok(Ok(None));
+    }
+    let refusal =
+        Invalid::new(format!("Exceeded maximum endpoint per user count: {ENDPOINTS_PER_USER_MAX}"));
+    if !endpoint.channel_type.is_some_and(ChannelType::gives_way) {
+        return Ok(Err(refusal));
+    }
+    let missing: Vec<Row> = user
+        .endpoints
+        .iter()
+        .map(|other| Row::Endpoint(other.clone()))
+        .filter(|row| !audience.is_loaded(row))
+        .collect();
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    let mut oldest: Option<(Timestamp, &String)> = None;
+    for other_id in &user.endpoints {
+        let Some(other) = audience.endpoint(other_id)? else { continue };
+        let older = oldest.is_none_or(|(date, _)| other.effective_date < date);
+        if other.channel_type.is_some_and(ChannelType::gives_way) && older {
+            oldest = Some((other.effective_date, other_id));
+        }
+    }
+    Ok(oldest.map(|(_, id)| Some(id.clone())).ok_or(refusal))
+}
+
+impl Plan {
+    /// Writes what was planned. Everything it reads was loaded by [`plan`].
+    fn carry_out(mut self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
+        if self.is_new {
+            audience.summary.next_ordinal += 1;
+            audience.summary.endpoints += 1;
+            audience.summary_dirty = true;
+        }
+        if !self.new_names.is_empty() {
+            audience.summary.names.extend(self.new_names.drain(..));
+            audience.summary_dirty = true;
+        }
+        self.hand_over_address(audience, folded)?;
+        if let Some(displaced) = self.displaced.take()
+            && let Some(mut other) = audience.endpoint(&displaced)?.cloned()
+        {
+            if let Some(user) = other.user_id.take() {
+                audience.unlink(&displaced, user.as_str())?;
+            }
+            other.status = EndpointStatus::Inactive;
+            audience.put_endpoint(&displaced, Some(other));
+        }
+        self.link_user(audience, folded)?;
+        audience.touch(self.endpoint.ordinal, self.endpoint.effective_date);
+        audience.put_endpoint(folded, Some(self.endpoint));
+        Ok(())
+    }
+
+    /// The address rule: who claims an address makes its former holder inactive (spec/10 §3).
+    fn hand_over_address(&self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
+        let claimed = held_address(&self.endpoint);
+        if let Some((channel, address)) = &self.old_address
+            && claimed.as_ref() != self.old_address.as_ref()
+            && audience.holder(*channel, address)? == Some(folded)
+        {
+            audience.put_holder(*channel, address, None);
+        }
+        let Some((channel, address)) = claimed else { return Ok(()) };
+        let holder = audience.holder(channel, &address)?.map(str::to_owned);
+        if holder.as_deref() == Some(folded) {
+            return Ok(());
+        }
+        if let Some(holder) = holder
+            && let Some(mut other) = audience.endpoint(&holder)?.cloned()
+        {
+            other.status = EndpointStatus::Inactive;
+            audience.put_endpoint(&holder, Some(other));
+        }
+        audience.put_holder(channel, &address, Some(folded.to_owned()));
+        Ok(())
+    }
+
+    /// Moves the endpoint between users and merges user attributes where they belong.
+    fn link_user(&mut self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
+        if let Some(old) = &self.old_user
+            && self.endpoint.user_id.as_ref() != Some(old)
+        {
+            audience.unlink(folded, old.as_str())?;
+        }
+        let Some(user_id) = self.endpoint.user_id.clone() else {
+            merge_values(&mut self.endpoint.loose_user_attributes, std::mem::take(&mut self.user_attributes));
+            return Ok(());
+        };
+        let known = audience.user(user_id.as_str())?;
+        let is_linked = known.is_some_and(|user| user.endpoints.contains(folded));
+        if is_linked && self.user_attributes.is_empty() {
+            return Ok(());
+        }
+        let mut user = known.cloned().unwrap_or_else(User::default);
+        user.endpoints.insert(folded.to_owned());
+        merge_values(&mut user.attributes, std::mem::take(&mut self.endpoint.loose_user_attributes));
+        merge_values(&mut user.attributes, std::mem::take(&mut self.user_attributes));
+        audience.put_user(user_id.as_str(), user);
+        Ok(())
+    }
+}
+
+/// Values replace values, name by name; an empty list removes the name.
+fn merge_values(kept: &mut BTreeMap<String, Values>, sent: BTreeMap<String, Values>) {
+    for (name, values) in sent {
+        if values.is_empty() {
+            kept.remove(&name);
+        } else {
+            kept.insert(name, values);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Endpoints, users and attribute names that go (spec/10-endpoints-users.md §6, §7).
+
+use super::{AttributeKind, Audience, NotLoaded, Row};
+use crate::endpoints::Endpoint;
+
+/// Removes an endpoint, its link and its claim on an address. Answers what was removed; `None` if there was none.
+pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<Endpoint>, NotLoaded> {
+    let Some(endpoint) = audience.endpoint(folded)?.cloned() else { return Ok(None) };
+    let address = endpoint.channel_type.zip(endpoint.address.clone());
+    let mut missing = Vec::new();
+    if let Some(user) = &endpoint.user_id {
+        missing.push(Row::User(user.as_str().to_owned()));
+    }
+    if let Some((channel, address)) = &address {
+        missing.push(Row::Address(*channel, address.clone()));
+    }
+    missing.retain(|row| !audience.is_loaded(row));
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    if let Some(user) = &endpoint.user_id {
+        audience.unlink(folded, user.as_str())?;
+    }
+    if let Some((channel, address)) = &address
+        && audience.holder(*channel, address)? == Some(folded)
+    {
+        audience.put_holder(*channel, address, None);
+    }
+    audience.summary.endpoints = audience.summary.endpoints.saturating_sub(1);
+    audience.summary_dirty = true;
+    audience.activity.remove(&endpoint.ordinal);
+    audience.deleted_ordinals.insert(endpoint.ordinal);
+    audience.put_endpoint(folded, None);
+    Ok(Some(endpoint))
+}
+
+/// Removes all endpoints of a user, and with them the user. Answers how many there were.
+pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotLoaded> {
+    let Some(user) = audience.user(user_id)?.cloned() else { return Ok(0) };
+    let missing: Vec<Row> = user
+        .endpoints
+        .iter()
+        .map(|id| Row::Endpoint(id.clone()))
+        .filter(|row| !audience.is_loaded(row))
+        .collect();
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    let mut missing = Vec::new();
+    for id in &user.endpoints {
+        if let Some(endpoint) = audience.endpoint(id)?
+            && let Some((channel, address)) = endpoint.channel_type.zip(endpoint.address.clone())
+        {
+            missing.push(Row::Address(channel, address));
+        }
+    }
+    missing.retain(|row| !audience.is_loaded(row));
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    for id in &user.endpoints {
+        delete_endpoint(audience, id)?;
+    }
+    Ok(user.endpoints.len())
+}
+
+/// Stops capturing names that match the globs. Values that are there stay (spec/97 C10).
+pub fn block_attributes(audience: &mut Audience, kind: AttributeKind, patterns: &[String]) {
+    audience.summary.blocked.entry(kind).or_default().extend(patterns.iter().cloned());
+    audience.summary_dirty = true;
+}

@@ -1,0 +1,142 @@
+//! Endpoints and users: what is kept of them, and how an update is read and checked (spec/10-endpoints-users.md).
+//!
+//! An [`EndpointUpdate`] is what a caller sent; [`crate::audience`] merges it into the [`Endpoint`] that is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::channels::ChannelType;
+use crate::ids::{EndpointId, RequestId, UserId};
+use crate::time::Timestamp;
+
+mod document;
+mod update;
+
+pub use document::document;
+pub use update::{EndpointUpdate, UserUpdate};
+
+/// Values of one attribute; never empty where they are kept.
+pub type Values = Vec<String>;
+
+/// A user's endpoints, at most (spec/95-limits.md §2).
+pub const ENDPOINTS_PER_USER_MAX: usize = 15;
+/// Characters of an attribute's name.
+pub const ATTRIBUTE_NAME_CHARACTERS_MAX: usize = 50;
+/// Characters of an attribute's value.
+pub const ATTRIBUTE_VALUE_CHARACTERS_MAX: usize = 100;
+/// Values of one attribute.
+pub const ATTRIBUTE_VALUES_MAX: usize = 50;
+/// Bytes of an endpoint: its texts and names added up.
+pub const ENDPOINT_BYTES_MAX: usize = 15 * 1024;
+/// Characters of an endpoint id. The service names no limit; a longer id is a mistake.
+pub const ENDPOINT_ID_CHARACTERS_MAX: usize = 255;
+
+/// Receives messages or not (spec/10 §2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EndpointStatus {
+    #[default]
+    Active,
+    Inactive,
+}
+
+/// Wants messages or not (spec/10 §4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OptOut {
+    #[default]
+    None,
+    All,
+}
+
+/// The device behind an endpoint. Every member is what the caller sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Demographic {
+    pub app_version: Option<String>,
+    pub locale: Option<String>,
+    pub make: Option<String>,
+    pub model: Option<String>,
+    pub model_version: Option<String>,
+    pub platform: Option<String>,
+    pub platform_version: Option<String>,
+    /// A name of the tz database; kept as sent, even where it is not one.
+    pub timezone: Option<String>,
+}
+
+/// Where an endpoint was seen last. Coordinates are kept to one decimal (spec/10 §1).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Location {
+    pub city: Option<String>,
+    pub country: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub postal_code: Option<String>,
+    pub region: Option<String>,
+}
+
+/// An endpoint as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// As its first writer spelled it.
+    pub id: EndpointId,
+    /// Its row in the audience index: per application, never reused.
+    pub ordinal: u32,
+    /// 0..99, for holdouts and treatments; never changes.
+    pub cohort: u8,
+    pub created: Timestamp,
+    pub effective_date: Timestamp,
+    pub request_id: RequestId,
+    pub status: EndpointStatus,
+    pub opt_out: OptOut,
+    pub channel_type: Option<ChannelType>,
+    pub address: Option<String>,
+    pub user_id: Option<UserId>,
+    pub attributes: BTreeMap<String, Values>,
+    pub metrics: BTreeMap<String, f64>,
+    pub demographic: Demographic,
+    pub location: Location,
+    /// User attributes sent while no user is known: they move to the user when one is named.
+    pub loose_user_attributes: BTreeMap<String, Values>,
+}
+
+/// What a user's endpoints share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub attributes: BTreeMap<String, Values>,
+    /// Folded endpoint ids; a user without endpoints is not kept.
+    pub endpoints: BTreeSet<String>,
+}
+
+/// A refusal that names what is wrong, as the client reads it. A 400 for the call, or for its item in a batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Invalid {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl Endpoint {
+    /// User attributes in force: the user's, or the loose ones while there is no user.
+    pub fn user_attributes<'a>(&'a self, user: Option<&'a User>) -> &'a BTreeMap<String, Values> {
+        match (&self.user_id, user) {
+            (Some(_), Some(user)) => &user.attributes,
+            _ => &self.loose_user_attributes,
+        }
+    }
+}
+
+/// Checks an endpoint id: not empty, not too long, none of `$`, `{`, `}` (spec/10 §1).
+pub fn check_endpoint_id(id: &str) -> Result<(), Invalid> {
+    if id.is_empty() {
+        return Err(Invalid::new("Missing endpoint id"));
+    }
+    if id.chars().count() > ENDPOINT_ID_CHARACTERS_MAX {
+        return Err(Invalid::new(format!("Endpoint id has more than {ENDPOINT_ID_CHARACTERS_MAX} characters")));
+    }
+    if id.contains(['$', '{', '}']) {
+        return Err(Invalid::new("Endpoint id must not contain $, { or }"));
+    }
+    Ok(())
+}
