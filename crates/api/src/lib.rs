@@ -1,1 +1,5 @@
 //! api
+
+pub mod policy;
+pub mod secrets;
+pub mod sigv4;

@@ -133,7 +133,9 @@ pub fn check_endpoint_id(id: &str) -> Result<(), Invalid> {
         return Err(Invalid::new("Missing endpoint id"));
     }
     if id.chars().count() > ENDPOINT_ID_CHARACTERS_MAX {
-        return Err(Invalid::new(format!("Endpoint id has more than {ENDPOINT_ID_CHARACTERS_MAX} characters")));
+        return Err(Invalid::new(format!(
+            "Endpoint id has more than {ENDPOINT_ID_CHARACTERS_MAX} characters"
+        )));
     }
     if id.contains(['$', '{', '}']) {
         return Err(Invalid::new("Endpoint id must not contain $, { or }"));

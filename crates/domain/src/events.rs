@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use crate::endpoints::{EndpointUpdate, Invalid, check_endpoint_id};
 use crate::time::Timestamp;
 
-mod visitors;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 /// Events of one request, over all its endpoints (spec/95-limits.md §2).
 pub const EVENTS_MAX: usize = 100;

@@ -9,4 +9,6 @@ pub mod channels;
 pub mod endpoints;
 pub mod events;
 pub mod ids;
+pub mod records;
+pub mod segments;
 pub mod time;

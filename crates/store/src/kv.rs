@@ -10,6 +10,18 @@ use async_trait::async_trait;
 
 use crate::key::{Key, KeyRange};
 
+pub mod contract;
+pub mod embedded;
+pub mod faults;
+pub mod memory;
+
+/// The most bytes that a key may have: PostgreSQL indexes nothing longer than about 2,700 bytes. A caller whose key holds
+/// text without a limit of its own (an address) puts a hash of it into the key.
+pub const KEY_BYTES_MAX: usize = 2_048;
+
+/// The most bytes that all keys and values of a batch may have together.
+pub const BATCH_BYTES_MAX: usize = 32 << 20;
+
 /// The sequence number of the commit that wrote a row: never reused, rising; 0 means "there is no such row".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
@@ -65,6 +77,21 @@ impl Batch {
         self.checks.is_empty() && self.writes.is_empty()
     }
 
+    /// Refuses what no back end could store; each back end asks first, so that all have the same limits.
+    pub fn check_limits(&self) -> Result<(), KvError> {
+        let mut bytes = 0;
+        for (key, value) in &self.writes {
+            if key.as_bytes().len() > KEY_BYTES_MAX {
+                return Err(KvError::TooLarge { bytes: key.as_bytes().len(), bytes_max: KEY_BYTES_MAX });
+            }
+            bytes += key.as_bytes().len() + value.as_ref().map_or(0, |value| value.len());
+        }
+        if bytes > BATCH_BYTES_MAX {
+            return Err(KvError::TooLarge { bytes, bytes_max: BATCH_BYTES_MAX });
+        }
+        Ok(())
+    }
+
     /// Appends what another batch checks and writes.
     pub fn merge(&mut self, other: Self) -> &mut Self {
         self.checks.extend(other.checks);
@@ -82,6 +109,9 @@ pub enum KvError {
     /// The disk is full; nothing was written. The caller answers a retryable error.
     #[error("no space is left for the state")]
     Full,
+    /// A key or the whole batch is above its limit; nothing was written. A mistake of the caller: never try again.
+    #[error("{bytes} bytes in a key or batch where at most {bytes_max} are allowed")]
+    TooLarge { bytes: usize, bytes_max: usize },
     /// Bytes on disk are not what was written.
     #[error("state is damaged: {0}")]
     Corrupt(String),
@@ -100,7 +130,8 @@ pub trait Kv: Send + Sync + fmt::Debug {
     async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<(Key, Versioned)>, KvError>;
 
     /// Checks and writes atomically; readers see all of it or nothing. Returns the version of every row it wrote.
-    /// A batch without writes only checks.
+    /// A batch without writes only checks, and returns the version of the latest commit. A caller that stops waiting
+    /// (drops the future) does not know whether the batch was written.
     async fn commit(&self, batch: Batch, durability: Durability) -> Result<Version, KvError>;
 
     /// Returns when every commit so far is durable.

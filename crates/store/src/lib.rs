@@ -5,9 +5,12 @@
 //! functions ([`kv::contract`], [`log::contract`]) that every back end and every fault wrapper runs. Start at [`kv`] and [`log`].
 
 pub mod context;
+pub mod dice;
 pub mod key;
 pub mod kv;
 pub mod log;
+pub mod tables;
+pub mod value;
 
 pub use context::{Clock, Context, Ids};
 pub use key::{Key, Table};

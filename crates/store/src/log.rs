@@ -11,6 +11,11 @@
 //!   first kept               last durable
 //! ```
 
+pub mod contract;
+pub mod embedded;
+pub mod faults;
+pub mod memory;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -22,6 +27,12 @@ pub const PARTITIONS: u16 = 64;
 
 /// The most bytes that one record may have: above the largest request body.
 pub const RECORD_BYTES_MAX: usize = 8 << 20;
+
+/// The most bytes that the records of one append may have together.
+pub const APPEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+
+/// The most records that one append may have, and that one read answers: bounds what empty records can cost.
+pub const RECORDS_MAX: usize = 65_536;
 
 /// The ordering key of a record, 0..64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,8 +69,9 @@ pub enum LogError {
     /// The disk limit is reached; nothing was kept. The caller answers a retryable error.
     #[error("no space is left for the log")]
     Full,
-    /// A record is larger than [`RECORD_BYTES_MAX`].
-    #[error("record of {0} bytes is too large")]
+    /// A record is larger than [`RECORD_BYTES_MAX`], or an append exceeds [`APPEND_BYTES_MAX`] or [`RECORDS_MAX`]; nothing
+    /// was kept.
+    #[error("record or append is too large ({0} bytes or records)")]
     TooLarge(usize),
     /// The records asked for were trimmed away: the consumer is detached and must rebuild.
     #[error("records before {0:?} were trimmed")]
@@ -75,7 +87,25 @@ pub enum LogError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A durable sequence of records per shard.
+/// Refuses what is too large before anything is kept: every back end calls it first.
+pub fn check_append(records: &[(Partition, Bytes)]) -> Result<(), LogError> {
+    if records.len() > RECORDS_MAX {
+        return Err(LogError::TooLarge(records.len()));
+    }
+    let mut total_bytes = 0;
+    for (_, bytes) in records {
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(LogError::TooLarge(bytes.len()));
+        }
+        total_bytes += bytes.len();
+    }
+    if total_bytes > APPEND_BYTES_MAX {
+        return Err(LogError::TooLarge(total_bytes));
+    }
+    Ok(())
+}
+
+/// A durable sequence of records per shard. A shard that does not exist is an empty one.
 #[async_trait]
 pub trait Log: Send + Sync + fmt::Debug {
     /// The number of shards; 1 in the embedded log.
@@ -92,7 +122,8 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// error the records may or may not be there: the client retries and event ids absorb the repeat.
     async fn append(&self, records: Vec<(Partition, Bytes)>) -> Result<Vec<Position>, LogError>;
 
-    /// Durable records from `from` on, at most `bytes_max` bytes of them but at least one if there is one; empty at the end.
+    /// Durable records from `from` on, at most `bytes_max` bytes and [`RECORDS_MAX`] of them but at least one if there is
+    /// one; empty at the end only.
     async fn read(&self, shard: Shard, from: Position, bytes_max: usize) -> Result<Vec<Record>, LogError>;
 
     /// The position that the next durable record will have.

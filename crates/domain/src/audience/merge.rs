@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{ATTRIBUTE_NAMES_MAX, AppKey, AttributeKind, Audience, NotLoaded, Row, cohort, glob_matches};
 use crate::channels::ChannelType;
 use crate::endpoints::{
-    Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate, Invalid,
-    Location, OptOut, User, Values,
+    Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate,
+    Invalid, Location, OptOut, User, Values,
 };
 use crate::ids::{EndpointId, RequestId, UserId};
 use crate::time::Timestamp;
@@ -217,7 +217,8 @@ fn replace<T: Clone>(kept: &mut Option<T>, sent: &Option<T>) {
 }
 
 fn merge_demographic(kept: &mut Demographic, sent: &Demographic) {
-    let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } = sent;
+    let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } =
+        sent;
     replace(&mut kept.app_version, app_version);
     replace(&mut kept.locale, locale);
     replace(&mut kept.make, make);
@@ -282,8 +283,7 @@ fn displaced(
     if user.endpoints.contains(folded) || user.endpoints.len() < ENDPOINTS_PER_USER_MAX {
         return Ok(Ok(None));
     }
-    let refusal =
-        Invalid::new(format!("Exceeded maximum endpoint per user count: {ENDPOINTS_PER_USER_MAX}"));
+    let refusal = Invalid::new(format!("Exceeded maximum endpoint per user count: {ENDPOINTS_PER_USER_MAX}"));
     if !endpoint.channel_type.is_some_and(ChannelType::gives_way) {
         return Ok(Err(refusal));
     }

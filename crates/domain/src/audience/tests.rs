@@ -51,7 +51,8 @@ impl World {
 
     fn show(&self, id: &str) -> serde_json::Value {
         let endpoint = self.get(id);
-        let user = endpoint.user_id.as_ref().and_then(|user| self.audience.users[user.as_str()].value.as_ref());
+        let user =
+            endpoint.user_id.as_ref().and_then(|user| self.audience.users[user.as_str()].value.as_ref());
         document(&self.key.app, endpoint, user)
     }
 }

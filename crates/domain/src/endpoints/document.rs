@@ -84,5 +84,8 @@ fn user_document(endpoint: &Endpoint, user: Option<&User>) -> Map<String, Value>
 
 /// The members that have a value.
 fn members<const COUNT: usize>(all: [(&str, Value); COUNT]) -> Map<String, Value> {
-    all.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+    all.into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

@@ -168,9 +168,7 @@ fn channel_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cha
     .transpose()
 }
 
-fn endpoint_status<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<EndpointStatus>, D::Error> {
+fn endpoint_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EndpointStatus>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None => Ok(None),
         Some("ACTIVE") => Ok(Some(EndpointStatus::Active)),

@@ -7,9 +7,8 @@ fn body(event: &str) -> String {
 #[test]
 fn each_fault_of_an_event_is_named() {
     let long = |length: usize| "x".repeat(length);
-    let keys = |count: usize| {
-        (0..count).map(|number| format!(r#""k{number}":"v""#)).collect::<Vec<_>>().join(",")
-    };
+    let keys =
+        |count: usize| (0..count).map(|number| format!(r#""k{number}":"v""#)).collect::<Vec<_>>().join(",");
     let base = r#""EventType":"t","Timestamp":"2026-01-01T00:00:00Z""#;
     let cases: Vec<(String, Option<EventFault>)> = vec![
         (format!("{{{base}}}"), None),
@@ -97,9 +96,8 @@ fn ids_with_escapes_are_unescaped_and_endpoint_data_is_checked() {
 #[test]
 fn an_event_above_the_size_limit_is_marked() {
     let filler = "y".repeat(EVENT_BYTES_MAX);
-    let body = body(&format!(
-        r#"{{"EventType":"t","Timestamp":"2026-01-01T00:00:00Z","Ignored":"{filler}"}}"#
-    ));
+    let body =
+        body(&format!(r#"{{"EventType":"t","Timestamp":"2026-01-01T00:00:00Z","Ignored":"{filler}"}}"#));
     let batch = EventBatch::parse(&body).unwrap();
     assert_eq!(batch.items[0].events[0].fault, Some(EventFault::TooLarge));
 }

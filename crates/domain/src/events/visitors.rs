@@ -10,8 +10,8 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 use serde_json::value::RawValue;
 
 use super::{
-    EVENT_BYTES_MAX, EVENT_KEY_CHARACTERS_MAX, EVENT_KEYS_MAX, EVENT_VALUE_CHARACTERS_MAX, EndpointItem, EventBatch,
-    EventFault, EventItem,
+    EVENT_BYTES_MAX, EVENT_KEY_CHARACTERS_MAX, EVENT_KEYS_MAX, EVENT_VALUE_CHARACTERS_MAX, EndpointItem,
+    EventBatch, EventFault, EventItem,
 };
 use crate::time::Timestamp;
 

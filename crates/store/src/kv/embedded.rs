@@ -1,0 +1,245 @@
+//! `Kv` on disk, in this process: one fjall tree, one journal, one writer thread.
+//!
+//! **One tree for all tables.** The table's tag begins each key, so tables are ranges. A tree each was rejected: every
+//! tree has its own memtable, and a table that is seldom written keeps old journals alive until it is flushed by force.
+//!
+//! **One writer thread.** Commits queue for it; it takes all that wait, checks and applies one after another, and makes the
+//! whole group durable with one `fdatasync`, while the next group gathers. A lock instead of a thread was rejected: fjall
+//! holds its journal's lock during `fdatasync`, so a commit on a runtime thread would wait for the disk there.
+//!
+//! Reads run where they are called: what they need is mostly in memory, else a few pages from disk. Only scans of more
+//! than [`SCAN_INLINE_ROWS_MAX`] rows move to a blocking thread.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
+use tokio::sync::{mpsc, oneshot};
+
+use self::writer::{Request, Writer};
+use super::{Batch, Durability, Kv, KvError, Version, Versioned};
+use crate::key::{Key, KeyRange};
+
+mod transfer;
+mod writer;
+
+pub use transfer::{SnapshotSummary, TransferError};
+
+/// Scans of more rows run on a blocking thread: about a millisecond of reading.
+pub const SCAN_INLINE_ROWS_MAX: usize = 1_000;
+
+/// How many commits may wait for the writer; further callers wait until there is room.
+pub const WAITING_COMMITS_MAX: usize = 1_024;
+
+/// The tree's name within the database.
+const TREE: &str = "rows";
+
+/// The row that holds the sequence number of the latest commit: before all tables, whose tags begin at 1.
+const SEQUENCE_KEY: [u8; 1] = [0];
+
+/// Bytes of the version before each stored value.
+const VERSION_BYTES: usize = size_of::<u64>();
+
+/// Sizes for a small machine (two cores, some hundred megabytes); all are upper limits, taken when used.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// Memory for blocks read from disk.
+    pub cache_bytes: u64,
+    /// Rows gather in memory up to this size before they are flushed to disk. Fixed when the directory is created.
+    pub memtable_bytes: u64,
+    /// Threads that flush and compact.
+    pub worker_threads: usize,
+    /// Puts are refused while less disk space is free: what flushing and compaction need to go on, because a disk that
+    /// fills up under them ends the process.
+    pub reserve_bytes: u64,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 32 << 20, memtable_bytes: 32 << 20, worker_threads: 2, reserve_bytes: 256 << 20 }
+    }
+}
+
+/// The embedded back end. Dropping it waits until the writer has finished what was asked.
+pub struct EmbeddedKv {
+    rows: Rows,
+    path: PathBuf,
+    /// `None` only while dropping.
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedKv {
+    /// Opens the database in the directory `path`, creating both where there are none. Blocks while the journal is read.
+    pub fn open(path: &Path, options: &EmbeddedOptions) -> Result<Self, KvError> {
+        let rows = Rows::open(path, options)?;
+        let sequence = rows.sequence()?;
+        let (requests, waiting) = mpsc::channel(WAITING_COMMITS_MAX);
+        let writer = Writer::new(rows.clone(), sequence, path.to_path_buf(), options.reserve_bytes);
+        let writer = std::thread::Builder::new()
+            .name("kv-writer".to_owned())
+            .spawn(move || writer.run(waiting))
+            .map_err(|error| KvError::Failed(Box::new(error)))?;
+        Ok(Self { rows, path: path.to_path_buf(), requests: Some(requests), writer: Some(writer) })
+    }
+
+    /// The directory it was opened in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for EmbeddedKv {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EmbeddedKv").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Drop for EmbeddedKv {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!(path = %self.path.display(), "the state's writer thread had panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Kv for EmbeddedKv {
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, KvError> {
+        self.rows.get_many(keys)
+    }
+
+    async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<(Key, Versioned)>, KvError> {
+        if limit <= SCAN_INLINE_ROWS_MAX {
+            return self.rows.scan(&range, limit);
+        }
+        let rows = self.rows.clone();
+        match tokio::task::spawn_blocking(move || rows.scan(&range, limit)).await {
+            Ok(found) => found,
+            Err(error) => Err(KvError::Failed(Box::new(error))),
+        }
+    }
+
+    async fn commit(&self, batch: Batch, durability: Durability) -> Result<Version, KvError> {
+        batch.check_limits()?;
+        let (answer, answered) = oneshot::channel();
+        let request = Request { batch, durability, answer };
+        let requests = self.requests.as_ref().ok_or_else(writer_ended)?;
+        requests.send(request).await.map_err(|_| writer_ended())?;
+        answered.await.map_err(|_| writer_ended())?
+    }
+
+    async fn sync(&self) -> Result<(), KvError> {
+        self.commit(Batch::default(), Durability::Durable).await.map(|_| ())
+    }
+}
+
+fn writer_ended() -> KvError {
+    KvError::Failed("the writer thread has ended".into())
+}
+
+/// The tree and its first failure, shared by readers and the writer.
+#[derive(Clone)]
+struct Rows {
+    database: Database,
+    tree: Keyspace,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Rows {
+    fn open(path: &Path, options: &EmbeddedOptions) -> Result<Self, KvError> {
+        let database = Database::builder(path)
+            .cache_size(options.cache_bytes)
+            .worker_threads(options.worker_threads.max(1))
+            // the writer flushes once for each group instead of once for each batch
+            .manual_journal_persist(true)
+            .open()
+            .map_err(classify)?;
+        let tree_options = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        let tree = database.keyspace(TREE, tree_options).map_err(classify)?;
+        Ok(Self { database, tree, failure: Arc::default() })
+    }
+
+    /// Reads through a snapshot, because a read of the tree itself sees batches half applied.
+    fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, KvError> {
+        self.check_alive()?;
+        let snapshot = self.database.snapshot();
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let stored = snapshot.get(&self.tree, key.as_bytes()).map_err(|error| self.fail(error))?;
+            found.push(stored.map(|stored| split(&stored)).transpose()?);
+        }
+        Ok(found)
+    }
+
+    fn scan(&self, range: &KeyRange, limit: usize) -> Result<Vec<(Key, Versioned)>, KvError> {
+        self.check_alive()?;
+        let mut found = Vec::new();
+        if range.from >= range.to {
+            return Ok(found);
+        }
+        let snapshot = self.database.snapshot();
+        for guard in snapshot.range(&self.tree, range.from.as_bytes()..range.to.as_bytes()).take(limit) {
+            let (key, stored) = guard.into_inner().map_err(|error| self.fail(error))?;
+            found.push((Key::from_bytes(&key), split(&stored)?));
+        }
+        Ok(found)
+    }
+
+    /// The sequence number of the latest commit; 0 in a new database.
+    fn sequence(&self) -> Result<u64, KvError> {
+        let stored = self.tree.get(SEQUENCE_KEY).map_err(classify)?;
+        Ok(stored.map(|stored| split(&stored)).transpose()?.map_or(0, |row| row.version.0))
+    }
+
+    /// After the first failure nobody knows what is on disk: nothing is read or written any more.
+    fn check_alive(&self) -> Result<(), KvError> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(cause) => Err(KvError::Failed(format!("failed before: {cause}").into())),
+        }
+    }
+
+    fn fail(&self, error: fjall::Error) -> KvError {
+        if self.failure.set(error.to_string()).is_ok() {
+            tracing::error!(%error, "the state store failed and takes no more commits");
+        }
+        classify(error)
+    }
+}
+
+/// A stored value: its version in 8 bytes, little-endian, then the caller's bytes.
+fn join(version: Version, value: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(VERSION_BYTES + value.len());
+    stored.extend_from_slice(&version.0.to_le_bytes());
+    stored.extend_from_slice(value);
+    stored
+}
+
+fn split(stored: &[u8]) -> Result<Versioned, KvError> {
+    let Some((version, value)) = stored.split_first_chunk::<VERSION_BYTES>() else {
+        return Err(KvError::Corrupt(format!("a stored value has only {} bytes", stored.len())));
+    };
+    Ok(Versioned { version: Version(u64::from_le_bytes(*version)), value: Arc::from(value) })
+}
+
+fn classify(error: fjall::Error) -> KvError {
+    match error {
+        fjall::Error::JournalRecovery(_)
+        | fjall::Error::InvalidVersion(_)
+        | fjall::Error::Decompress(_)
+        | fjall::Error::InvalidTrailer
+        | fjall::Error::InvalidTag(_)
+        | fjall::Error::Unrecoverable => KvError::Corrupt(error.to_string()),
+        error => KvError::Failed(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use tempfile::TempDir;
+
+use super::*;
+use crate::Table;
+use crate::kv::contract;
+
+fn open(directory: &TempDir) -> EmbeddedKv {
+    EmbeddedKv::open(directory.path(), &EmbeddedOptions::default()).unwrap()
+}
+
+fn key(number: u64) -> Key {
+    Key::new(Table::Ordinals).number(number)
+}
+
+fn batch_of(number: u64, value: &[u8]) -> Batch {
+    let mut batch = Batch::default();
+    batch.put(key(number), value);
+    batch
+}
+
+/// The contract wants an empty store for each function; the directories are kept until all have run.
+async fn run_contract() {
+    let directories = std::sync::Mutex::new(Vec::new());
+    let make = async || {
+        let directory = TempDir::new().unwrap();
+        let kv = Arc::new(open(&directory)) as Arc<dyn Kv>;
+        directories.lock().unwrap().push(directory);
+        kv
+    };
+    contract::all(make).await.unwrap();
+}
+
+#[tokio::test]
+async fn obeys_the_contract_on_one_thread() {
+    run_contract().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn obeys_the_contract_on_many_threads() {
+    run_contract().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening_and_versions_go_on() {
+    let directory = TempDir::new().unwrap();
+    let (durable, deleted);
+    {
+        let kv = open(&directory);
+        durable = kv.commit(batch_of(1, b"durable"), Durability::Durable).await.unwrap();
+        kv.commit(batch_of(2, b"buffered"), Durability::Buffered).await.unwrap();
+        let mut batch = Batch::default();
+        batch.delete(key(2));
+        deleted = kv.commit(batch, Durability::Buffered).await.unwrap();
+    }
+    for _ in 0..3 {
+        let kv = open(&directory);
+        let row = kv.get(&key(1)).await.unwrap().unwrap();
+        assert_eq!((row.version, &*row.value), (durable, &b"durable"[..]));
+        assert_eq!(kv.get(&key(2)).await.unwrap(), None);
+        // no row has this version any more, and still it is not reused
+        assert_eq!(kv.commit(Batch::default(), Durability::Durable).await.unwrap(), deleted);
+    }
+    let kv = open(&directory);
+    assert!(kv.commit(batch_of(3, b"x"), Durability::Durable).await.unwrap() > deleted);
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let kv = open(&directory);
+    let second = EmbeddedKv::open(directory.path(), &EmbeddedOptions::default());
+    assert!(matches!(second, Err(KvError::Failed(_))), "{second:?}");
+    drop(kv);
+    open(&directory);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_puts_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    open(&directory).commit(batch_of(1, b"before"), Durability::Durable).await.unwrap();
+    let options = EmbeddedOptions { reserve_bytes: u64::MAX, ..EmbeddedOptions::default() };
+    let kv = EmbeddedKv::open(directory.path(), &options).unwrap();
+    let mut batch = batch_of(2, b"x");
+    batch.delete(key(1));
+    assert!(matches!(kv.commit(batch, Durability::Durable).await, Err(KvError::Full)));
+    assert_eq!(kv.get(&key(2)).await.unwrap(), None);
+    assert_eq!(&*kv.get(&key(1)).await.unwrap().unwrap().value, b"before");
+    let mut batch = Batch::default();
+    batch.delete(key(1));
+    kv.commit(batch, Durability::Durable).await.unwrap();
+    assert_eq!(kv.get(&key(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_is_read_or_written() {
+    let directory = TempDir::new().unwrap();
+    let kv = open(&directory);
+    kv.commit(batch_of(1, b"x"), Durability::Durable).await.unwrap();
+    kv.rows.fail(fjall::Error::Io(std::io::Error::other("the disk is gone")));
+    for _ in 0..2 {
+        for durability in [Durability::Durable, Durability::Buffered] {
+            let result = kv.commit(batch_of(2, b"x"), durability).await;
+            assert!(
+                matches!(&result, Err(KvError::Failed(cause)) if cause.to_string().contains("the disk is gone"))
+            );
+        }
+        assert!(matches!(kv.get(&key(1)).await, Err(KvError::Failed(_))));
+        assert!(matches!(kv.scan(key(1).prefix(), 1).await, Err(KvError::Failed(_))));
+        assert!(matches!(kv.sync().await, Err(KvError::Failed(_))));
+    }
+}
+
+#[tokio::test]
+async fn long_scans_leave_the_thread_and_answer_the_same() {
+    let directory = TempDir::new().unwrap();
+    let kv = open(&directory);
+    let rows = SCAN_INLINE_ROWS_MAX as u64 + 10;
+    let mut batch = Batch::default();
+    for number in 0..rows {
+        batch.put(key(number), number.to_be_bytes());
+    }
+    kv.commit(batch, Durability::Buffered).await.unwrap();
+    let prefix = Key::new(Table::Ordinals).prefix();
+    let long = kv.scan(prefix.clone(), rows as usize * 2).await.unwrap();
+    assert_eq!(long.len() as u64, rows);
+    assert_eq!(kv.scan(prefix, SCAN_INLINE_ROWS_MAX).await.unwrap(), long[..SCAN_INLINE_ROWS_MAX]);
+}
+
+/// Rows of which some are larger than a block of the snapshot.
+async fn fill(kv: &EmbeddedKv) -> Vec<(Key, Versioned)> {
+    for number in 0..200 {
+        let length = if number % 50 == 0 { 1_500_000 } else { number as usize * 7 };
+        kv.commit(batch_of(number, &vec![number as u8; length]), Durability::Buffered).await.unwrap();
+    }
+    let mut batch = Batch::default();
+    batch.delete(key(199));
+    kv.commit(batch, Durability::Durable).await.unwrap();
+    kv.scan(Key::new(Table::Ordinals).prefix(), 1_000).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_snapshot_brings_all_rows_and_versions_to_another_directory() {
+    let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let kv = open(&from);
+    let rows = fill(&kv).await;
+    let mut snapshot = Vec::new();
+    let summary = kv.export_snapshot(&mut snapshot).unwrap();
+    assert_eq!(summary, SnapshotSummary { rows: 200, sequence: Version(201) });
+
+    let options = EmbeddedOptions::default();
+    assert_eq!(EmbeddedKv::import(to.path(), &options, &mut &snapshot[..]).unwrap(), summary);
+    let restored = open(&to);
+    assert_eq!(restored.scan(Key::new(Table::Ordinals).prefix(), 1_000).await.unwrap(), rows);
+    assert_eq!(restored.commit(batch_of(1, b"x"), Durability::Durable).await.unwrap(), Version(202));
+    drop(restored);
+    let again = EmbeddedKv::import(to.path(), &options, &mut &snapshot[..]);
+    assert!(matches!(again, Err(TransferError::NotEmpty)), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused() {
+    let from = TempDir::new().unwrap();
+    let kv = open(&from);
+    kv.commit(batch_of(1, &[7; 5_000]), Durability::Durable).await.unwrap();
+    let mut snapshot = Vec::new();
+    kv.export_snapshot(&mut snapshot).unwrap();
+    let import = |bytes: &[u8]| {
+        let to = TempDir::new().unwrap();
+        EmbeddedKv::import(to.path(), &EmbeddedOptions::default(), &mut &bytes[..])
+    };
+    import(&snapshot).unwrap();
+    for length in [0, 5, 8, 15, 30, snapshot.len() - 1] {
+        let result = import(&snapshot[..length]);
+        assert!(matches!(result, Err(TransferError::Damaged(_))), "cut to {length}: {result:?}");
+    }
+    for position in (0..snapshot.len()).step_by(3) {
+        let mut damaged = snapshot.clone();
+        damaged[position] ^= 0x10;
+        let result = import(&damaged);
+        assert!(matches!(result, Err(TransferError::Damaged(_))), "byte {position}: {result:?}");
+    }
+}

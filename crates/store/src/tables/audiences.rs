@@ -1,0 +1,110 @@
+//! Rows of an application's audience: written by the projection alone.
+
+use domain::audience::{AppKey, Row, Summary};
+use domain::channels::ChannelType;
+use domain::endpoints::{Endpoint, User};
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Key, Table};
+use crate::value::Stored;
+
+impl Stored for Endpoint {
+    const FORMAT: u8 = 1;
+}
+
+impl Stored for User {
+    const FORMAT: u8 = 1;
+}
+
+impl Stored for Summary {
+    const FORMAT: u8 = 1;
+}
+
+/// The folded id of an endpoint, as a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointRef(pub String);
+
+impl Stored for EndpointRef {
+    const FORMAT: u8 = 1;
+}
+
+/// An instant, as a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instant(pub Timestamp);
+
+impl Stored for Instant {
+    const FORMAT: u8 = 1;
+}
+
+fn scope(table: Table, app: &AppKey) -> Key {
+    Key::new(table).text(app.account.as_str()).text(app.app.as_str())
+}
+
+/// All endpoints of an application, by folded id.
+pub fn endpoints(app: &AppKey) -> Key {
+    scope(Table::Endpoints, app)
+}
+
+pub fn endpoint_key(app: &AppKey, folded: &str) -> Key {
+    endpoints(app).text(folded)
+}
+
+/// All users of an application.
+pub fn users(app: &AppKey) -> Key {
+    scope(Table::Users, app)
+}
+
+pub fn user_key(app: &AppKey, user_id: &str) -> Key {
+    users(app).text(user_id)
+}
+
+pub fn address_key(app: &AppKey, channel: ChannelType, address: &str) -> Key {
+    scope(Table::Addresses, app).text(channel.as_str()).text(address)
+}
+
+pub fn ordinal_key(app: &AppKey, ordinal: u32) -> Key {
+    scope(Table::Ordinals, app).ordinal(ordinal)
+}
+
+pub fn summary_key(app: &AppKey) -> Key {
+    scope(Table::Audiences, app)
+}
+
+/// Latest activity of all endpoints of an application, by ordinal.
+pub fn activities(app: &AppKey) -> Key {
+    scope(Table::Activity, app)
+}
+
+pub fn activity_key(app: &AppKey, ordinal: u32) -> Key {
+    activities(app).ordinal(ordinal)
+}
+
+/// The key of a row that the domain asked for.
+pub fn row_key(app: &AppKey, row: &Row) -> Key {
+    match row {
+        Row::Endpoint(folded) => endpoint_key(app, folded),
+        Row::User(id) => user_key(app, id),
+        Row::Address(channel, address) => address_key(app, *channel, address),
+    }
+}
+
+/// Everything that is kept for an application's audience: what DeleteApp clears.
+pub fn all(app: &AppKey) -> Vec<Key> {
+    [
+        Table::Endpoints,
+        Table::Users,
+        Table::Addresses,
+        Table::Ordinals,
+        Table::Activity,
+        Table::EventCounts,
+        Table::Members,
+        Table::Caps,
+        Table::Activities,
+        Table::Deliveries,
+        Table::Unknown,
+    ]
+    .into_iter()
+    .map(|table| scope(table, app))
+    .collect()
+}

@@ -1,0 +1,70 @@
+//! Golden files: the stored bytes of one value per type and format, in `tests/golden/` of this crate.
+//!
+//! For use in tests of any crate. A new file is written only where [`WRITE_VARIABLE`] is set, an existing one never: when
+//! the layout of a type changes, raise its format, keep the old file and check it with [`check_older`].
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Stored, decode, encode};
+
+/// The environment variable that lets [`check`] write files which are missing.
+pub const WRITE_VARIABLE: &str = "COUNTERPOINT_WRITE_GOLDEN";
+
+const BYTES_PER_LINE: usize = 32;
+
+/// Panics unless `value` encodes to the bytes of its golden file and these decode to `value`.
+pub fn check<T: Stored + PartialEq + Debug>(name: &str, value: &T) {
+    let path = path_of(name, T::FORMAT);
+    let shown = to_hex(&encode(value));
+    if !path.is_file() && std::env::var_os(WRITE_VARIABLE).is_some() {
+        fs::write(&path, &shown).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    }
+    assert_eq!(
+        shown,
+        read(&path),
+        "the layout of {name} has changed: raise its FORMAT, migrate from the old one, and check the old file too"
+    );
+    check_older(name, T::FORMAT, value);
+}
+
+/// Panics unless the golden file of `format` decodes, migrating where it is an older one, to `expected`.
+pub fn check_older<T: Stored + PartialEq + Debug>(name: &str, format: u8, expected: &T) {
+    let path = path_of(name, format);
+    let stored = from_hex(&read(&path)).unwrap_or_else(|| panic!("{} is not hexadecimal", path.display()));
+    match decode::<T>(&stored) {
+        Ok(value) => assert_eq!(value, *expected, "{}", path.display()),
+        Err(error) => panic!("{}: {error:?}", path.display()),
+    }
+}
+
+fn path_of(name: &str, format: u8) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(format!("{name}.v{format}.hex"))
+}
+
+fn read(path: &PathBuf) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{}: {error} (set {WRITE_VARIABLE}=1 to write new ones)", path.display()))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in bytes.chunks(BYTES_PER_LINE) {
+        for byte in line {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().filter(|digit| !digit.is_whitespace()).map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+    let digits = digits?;
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
