@@ -140,7 +140,11 @@ impl MasterKey {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut ciphertext = plaintext.as_bytes().to_vec();
         self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut ciphertext)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context),
+                &mut ciphertext,
+            )
             .expect("shorter than the 64 GB that AES-GCM can seal");
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + ciphertext.len());
         sealed.push(SEALED_FORMAT);

@@ -7,6 +7,7 @@
 
 pub mod dkim;
 pub mod email;
+mod lines;
 pub mod mime;
 pub mod outcome;
 pub mod rate;

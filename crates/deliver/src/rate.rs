@@ -34,7 +34,7 @@ impl TokenBucket {
 
     /// Gives back permits that were taken and not used; never more than the bucket holds.
     pub fn give_back(&mut self, permits: u32) {
-        self.level = (self.level + u64::from(permits) * self.period_ms).min(self.burst * self.period_ms);
+        self.level = self.level.saturating_add(u64::from(permits) * self.period_ms).min(self.burst * self.period_ms);
     }
 
     /// Milliseconds until one permit is there; zero when one is, `None` when none ever comes.

@@ -83,8 +83,11 @@ pub struct Audience {
     pub users: HashMap<String, Slot<User>>,
     /// (channel, address) → folded id of the endpoint that holds it.
     pub addresses: HashMap<(ChannelType, String), Slot<String>>,
-    /// Ordinal → instant of the latest activity, of the endpoints touched by this batch.
+    /// Ordinal → instant of the latest activity, of the endpoints that were only touched: an update leaves its date in the
+    /// endpoint itself.
     pub activity: HashMap<u32, Timestamp>,
+    /// Ordinals given out by this batch, and to which folded ids.
+    pub new_ordinals: BTreeMap<u32, String>,
     /// Ordinals whose endpoints were deleted by this batch.
     pub deleted_ordinals: BTreeSet<u32>,
 }
@@ -92,6 +95,22 @@ pub struct Audience {
 impl Audience {
     pub fn new(summary: Summary) -> Self {
         Self { summary, ..Self::default() }
+    }
+
+    /// Rows in memory.
+    pub fn rows(&self) -> usize {
+        self.endpoints.len() + self.users.len() + self.addresses.len()
+    }
+
+    /// After a commit: what was written is clean, what was told is forgotten.
+    pub fn settle(&mut self) {
+        self.summary_dirty = false;
+        self.endpoints.values_mut().for_each(|slot| slot.dirty = false);
+        self.users.values_mut().for_each(|slot| slot.dirty = false);
+        self.addresses.values_mut().for_each(|slot| slot.dirty = false);
+        self.activity.clear();
+        self.new_ordinals.clear();
+        self.deleted_ordinals.clear();
     }
 
     /// The row is in memory.

@@ -5,10 +5,14 @@
 //! [`endpoints`] (what a record does to an endpoint); [`campaigns`] decides who is messaged.
 
 pub mod audience;
+pub mod campaigns;
 pub mod channels;
 pub mod endpoints;
 pub mod events;
 pub mod ids;
+pub mod messages;
 pub mod records;
+pub mod rendering;
 pub mod segments;
+pub mod templates;
 pub mod time;

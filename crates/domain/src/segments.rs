@@ -266,3 +266,36 @@ pub fn kilometers(from: (f64, f64), to: (f64, f64)) -> f64 {
         + from.0.to_radians().cos() * to.0.to_radians().cos() * (longitude / 2.0).sin().powi(2);
     2.0 * EARTH_RADIUS_KILOMETERS * half_chord.sqrt().min(1.0).asin()
 }
+
+/// A segment's document as it is stored: what the client wrote, or where an imported one came from.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Document {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<model::pinpoint::SegmentDimensions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_groups: Option<model::pinpoint::SegmentGroupList>,
+    /// Only of an imported segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<ImportOrigin>,
+}
+
+/// The import job that an imported segment's version came from.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImportOrigin {
+    pub job: String,
+    pub format: model::pinpoint::Format,
+    pub s3_url: String,
+    pub role_arn: String,
+    pub external_id: String,
+}
+
+impl Document {
+    /// What the segment selects by; an imported one selects its members, not by criteria.
+    pub fn criteria(&self) -> Result<Criteria, crate::endpoints::Invalid> {
+        Criteria::parse(self.dimensions.as_ref(), self.segment_groups.as_ref())
+    }
+}

@@ -1,19 +1,129 @@
-//! What everybody shares: the context, the seams, and who is to be woken.
+//! What everybody shares: the context, the seams, how far the projection is, and who is to be woken.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use store::{Context, Kv, Log};
+use domain::audience::AppKey;
+use domain::records::Record;
+use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
+use tokio::sync::{Notify, watch};
+
+use crate::audiences::Audiences;
+use crate::dispatch::Deliveries;
+
+/// Refusals kept for those who wait for them; an older one is dropped when there are more.
+const VERDICTS_MAX: usize = 100_000;
+
+/// The one shard of the embedded log.
+pub const SHARD: Shard = Shard(0);
 
 /// The engine as request handlers and workers see it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub struct Engine(Arc<Shared>);
+
+#[derive(Debug)]
+pub struct Shared {
     pub context: Context,
     pub kv: Arc<dyn Kv>,
     pub log: Arc<dyn Log>,
+    /// The audience indexes, kept by the projection.
+    pub audiences: Audiences,
+    /// The next record that the projection will fold; everything before it is in the state and in the indexes.
+    progress: watch::Sender<Position>,
+    verdicts: Mutex<BTreeMap<(Position, u32), String>>,
+    /// Monotonic milliseconds at which the projection was last seen at the end of the log.
+    caught_up_ms: AtomicU64,
+    /// Wakes whoever carries out due rows.
+    pub due: Notify,
+    /// Wakes the dispatcher.
+    pub outbox: Notify,
+    /// Who waits for the outcome of a page.
+    pub deliveries: Deliveries,
 }
+
+impl std::ops::Deref for Engine {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The record was not projected in time: the caller answers a retryable error; the record will be projected all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("the record was accepted but is not visible yet")]
+pub struct NotProjected;
 
 impl Engine {
     pub fn new(context: Context, kv: Arc<dyn Kv>, log: Arc<dyn Log>) -> Self {
-        Self { context, kv, log }
+        let caught_up_ms = AtomicU64::new(context.clock.monotonic_ms());
+        Self(Arc::new(Shared {
+            context,
+            kv,
+            log,
+            audiences: Audiences::default(),
+            progress: watch::Sender::new(Position(0)),
+            verdicts: Mutex::default(),
+            caught_up_ms,
+            due: Notify::new(),
+            outbox: Notify::new(),
+            deliveries: Deliveries::default(),
+        }))
     }
+
+    /// Appends a record; durable on return.
+    pub async fn append(&self, app: &AppKey, record: &Record<'_>) -> Result<Position, LogError> {
+        let positions = self.log.append(vec![(partition(app, ""), record.encode().into())]).await?;
+        positions.first().copied().ok_or_else(|| LogError::Corrupt("append answered no position".to_owned()))
+    }
+
+    /// The next record to be folded.
+    pub fn projected(&self) -> Position {
+        *self.progress.borrow()
+    }
+
+    /// Waits until the record at `position` is in the state and in the index.
+    pub async fn wait_projected(&self, position: Position) {
+        let mut progress = self.progress.subscribe();
+        // The sender lives as long as the engine, so waiting cannot fail.
+        let _ = progress.wait_for(|next| *next > position).await;
+    }
+
+    /// How long the projection has been behind the log, in milliseconds; 0 when it is at the end.
+    pub fn lag_ms(&self) -> u64 {
+        if self.projected() >= self.log.end(SHARD) {
+            return 0;
+        }
+        self.context.clock.monotonic_ms().saturating_sub(self.caught_up_ms.load(Ordering::Relaxed))
+    }
+
+    /// Why an item of a record was refused; `None`: it was taken. Ask after [`Engine::wait_projected`].
+    pub fn verdict(&self, position: Position, item: u32) -> Option<String> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).get(&(position, item)).cloned()
+    }
+
+    pub(crate) fn publish(&self, next: Position, refusals: Vec<((Position, u32), String)>) {
+        if !refusals.is_empty() {
+            let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+            verdicts.extend(refusals);
+            while verdicts.len() > VERDICTS_MAX {
+                verdicts.pop_first();
+            }
+        }
+        if next >= self.log.end(SHARD) {
+            self.caught_up_ms.store(self.context.clock.monotonic_ms(), Ordering::Relaxed);
+        }
+        self.progress.send_replace(next);
+    }
+}
+
+/// The ordering key of what happens to an endpoint: a hash of account, application and folded endpoint id.
+pub fn partition(app: &AppKey, folded: &str) -> Partition {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let parts = [app.account.as_str().as_bytes(), b"/", app.app.as_str().as_bytes(), b"/", folded.as_bytes()];
+    for byte in parts.into_iter().flatten() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    Partition(((hash >> 32) % u64::from(store::log::PARTITIONS)) as u16)
 }

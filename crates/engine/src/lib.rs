@@ -3,7 +3,12 @@
 //! Every loop is a public `step()` that a test can call; nothing here knows HTTP, the AWS wire, SMTP or Parquet. Start at
 //! [`Engine`], then [`project`] (how a record becomes state) and [`dispatch`] (how a message leaves).
 
-mod handle;
+pub mod audiences;
+mod bitmap;
+pub mod dispatch;
+pub mod handle;
+pub mod ids;
 pub mod index;
+pub mod project;
 
-pub use handle::Engine;
+pub use handle::{Engine, NotProjected};

@@ -167,7 +167,8 @@ pub(crate) fn check_readable(path: &Path, format: &Format) -> Result<(), Directo
     check_level(path, format, Levels::THIS_RELEASE)
 }
 
-fn lock(path: &Path) -> Result<File, DirectoryError> {
+/// Held until the file is closed.
+pub(crate) fn lock(path: &Path) -> Result<File, DirectoryError> {
     let lock_path = path.join(LOCK_FILE);
     let file = File::options()
         .create(true)
@@ -201,7 +202,8 @@ fn read_format(path: &Path) -> Result<Option<Format>, DirectoryError> {
 /// Writes `FORMAT` so that a crash leaves the old one or the new one. Durable on return.
 pub(crate) fn write_format(path: &Path, format: &Format) -> Result<(), DirectoryError> {
     let format_path = path.join(FORMAT_FILE);
-    let mut text = serde_json::to_vec_pretty(format).map_err(|error| failed("write", &format_path)(error.into()))?;
+    let mut text =
+        serde_json::to_vec_pretty(format).map_err(|error| failed("write", &format_path)(error.into()))?;
     text.push(b'\n');
     write_durably(&format_path, &text)
 }

@@ -46,8 +46,8 @@ pub enum Table {
     Outbox = 43,
     /// Hand-offs that have begun and whose outcome is not projected yet.
     Intents = 44,
-    /// Retries of single recipients.
-    Retries = 45,
+    /// How far each page of the outbox is claimed.
+    Claims = 45,
     /// (account, app, ordinal) → messages sent lately, for caps.
     Caps = 46,
     /// Counters of a run and treatment.

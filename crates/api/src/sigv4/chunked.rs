@@ -63,7 +63,8 @@ pub(super) fn decode(
         let (chunk, after) = rest.split_at(size);
         rest = after;
         if let Some(signatures) = &mut signatures {
-            let signature = signature.strip_prefix("chunk-signature=").and_then(hex::decode).ok_or(MALFORMED)?;
+            let signature =
+                signature.strip_prefix("chunk-signature=").and_then(hex::decode).ok_or(MALFORMED)?;
             signatures.check(signature, chunk)?;
         }
         if size == 0 {
@@ -77,7 +78,8 @@ pub(super) fn decode(
     Ok(decoded.freeze())
 }
 
-const MALFORMED: SignatureError = SignatureError::InvalidPayload("The body is not well-formed aws-chunked data");
+const MALFORMED: SignatureError =
+    SignatureError::InvalidPayload("The body is not well-formed aws-chunked data");
 
 fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a str, SignatureError> {
     let window = &rest[..rest.len().min(LINE_BYTES_MAX)];
@@ -89,7 +91,11 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a str, SignatureError> {
 
 fn parse_size(text: &str) -> Option<usize> {
     // The standard parser would take a leading plus sign.
-    if text.bytes().all(|byte| byte.is_ascii_hexdigit()) { usize::from_str_radix(text, 16).ok() } else { None }
+    if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        usize::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
 }
 
 fn skip_trailer(mut rest: &[u8], headers_allowed: bool) -> Result<(), SignatureError> {
@@ -110,6 +116,8 @@ fn check_length(headers: &HeaderMap, length: usize) -> Result<(), SignatureError
     if declared.to_str().ok().and_then(|text| text.parse::<usize>().ok()) == Some(length) {
         Ok(())
     } else {
-        Err(SignatureError::InvalidPayload("x-amz-decoded-content-length does not match the body that was received"))
+        Err(SignatureError::InvalidPayload(
+            "x-amz-decoded-content-length does not match the body that was received",
+        ))
     }
 }

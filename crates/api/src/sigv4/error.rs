@@ -16,7 +16,9 @@ pub enum SignatureError {
     #[error("Signature expired: {signed} is now earlier than {earliest} ({now} - {allowed_minutes} min.)")]
     Expired { signed: String, earliest: String, now: String, allowed_minutes: u64 },
     /// Signed by a clock that is ahead of ours.
-    #[error("Signature not yet current: {signed} is still later than {latest} ({now} + {allowed_minutes} min.)")]
+    #[error(
+        "Signature not yet current: {signed} is still later than {latest} ({now} + {allowed_minutes} min.)"
+    )]
     NotYetCurrent { signed: String, latest: String, now: String, allowed_minutes: u64 },
     /// Another secret, or another request than the one that was signed.
     #[error(

@@ -2,7 +2,8 @@
 
 use domain::time::Timestamp;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Parses `20150830T123600Z` and nothing else.
 pub(crate) fn parse_basic(text: &str) -> Option<Timestamp> {

@@ -72,7 +72,9 @@ pub fn parse(request: &Request<'_>) -> Result<Presented, SignatureError> {
     let authorization = single(request.headers, "authorization", "Authorization header is repeated")?;
     let claim = presigned(request.query)?;
     match (authorization, claim) {
-        (Some(_), Some(_)) => Err(incomplete("Only one of Authorization header and query may carry a signature")),
+        (Some(_), Some(_)) => {
+            Err(incomplete("Only one of Authorization header and query may carry a signature"))
+        }
         (Some(authorization), None) => from_header(request.headers, authorization),
         (None, Some(claim)) => from_query(request.headers, claim),
         (None, None) => Err(SignatureError::MissingAuthenticationToken),
@@ -126,7 +128,8 @@ fn from_query(headers: &HeaderMap, query: QueryClaim<'_>) -> Result<Presented, S
     let signed_headers =
         query.signed_headers.ok_or(incomplete("Query requires 'X-Amz-SignedHeaders' parameter."))?;
     let date = query.date.ok_or(incomplete("Query requires 'X-Amz-Date' parameter."))?;
-    let timestamp = instant::parse_basic(&date).ok_or(incomplete("X-Amz-Date is not of the form 20150830T123600Z"))?;
+    let timestamp =
+        instant::parse_basic(&date).ok_or(incomplete("X-Amz-Date is not of the form 20150830T123600Z"))?;
     let expires_seconds = query
         .expires
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
@@ -156,7 +159,12 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn present(self, timestamp: Timestamp, timestamp_text: String, form: Form) -> Result<Presented, SignatureError> {
+    fn present(
+        self,
+        timestamp: Timestamp,
+        timestamp_text: String,
+        form: Form,
+    ) -> Result<Presented, SignatureError> {
         let mut parts = self.credential.split('/');
         let mut part = || parts.next().filter(|part| !part.is_empty());
         let (Some(access_key_id), Some(date), Some(region), Some(service), Some(TERMINATOR), None) =
@@ -208,8 +216,9 @@ fn header_timestamp(headers: &HeaderMap) -> Result<(Timestamp, String), Signatur
             None => Err(incomplete("X-Amz-Date is not of the form 20150830T123600Z")),
         };
     }
-    let text = single(headers, "date", "Date is repeated")?
-        .ok_or(incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."))?;
+    let text = single(headers, "date", "Date is repeated")?.ok_or(incomplete(
+        "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+    ))?;
     let timestamp = instant::parse_basic(text)
         .or_else(|| instant::parse_http_date(text))
         .ok_or(incomplete("Date is neither of the form 20150830T123600Z nor an HTTP date"))?;

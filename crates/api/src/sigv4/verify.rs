@@ -52,15 +52,16 @@ impl SigningKeys {
             computed = hex::sha256(body);
             &computed
         };
-        let canonical = canonical_request(request, PathStyle::Normalised, &presented.signed_headers, payload_line)
-            .map_err(|_| SignatureError::InvalidSignature)?;
+        let canonical =
+            canonical_request(request, PathStyle::Normalised, &presented.signed_headers, payload_line)
+                .map_err(|_| SignatureError::InvalidSignature)?;
         let key = self.check_signature(presented, secret, &canonical)?;
         match &presented.payload {
             Payload::Computed | Payload::Unsigned => Ok(body.clone()),
             Payload::Hash(hash) if *hash == hex::sha256(body) => Ok(body.clone()),
-            Payload::Hash(_) => {
-                Err(SignatureError::InvalidPayload("x-amz-content-sha256 does not match the body that was received"))
-            }
+            Payload::Hash(_) => Err(SignatureError::InvalidPayload(
+                "x-amz-content-sha256 does not match the body that was received",
+            )),
             Payload::SignedChunks => {
                 let signatures = ChunkSignatures {
                     key: &key,
@@ -87,7 +88,8 @@ impl SigningKeys {
         let is_new = known.is_none();
         let key = known.unwrap_or_else(|| derive(secret, &scope));
         // Compares in constant time.
-        hmac::verify(&key, text.as_bytes(), &presented.signature).map_err(|_| SignatureError::InvalidSignature)?;
+        hmac::verify(&key, text.as_bytes(), &presented.signature)
+            .map_err(|_| SignatureError::InvalidSignature)?;
         if is_new {
             self.insert(fingerprint, key.clone());
         }
@@ -125,11 +127,15 @@ fn check_time(presented: &Presented, now: Timestamp) -> Result<(), SignatureErro
 fn check_signed_headers(presented: &Presented, request: &Request<'_>) -> Result<(), SignatureError> {
     let is_signed = |name: &str| presented.signed_headers.split(';').any(|signed| signed == name);
     if !is_signed("host") {
-        return Err(SignatureError::IncompleteSignature("'Host' must be a 'SignedHeader' in the AWS Authorization."));
+        return Err(SignatureError::IncompleteSignature(
+            "'Host' must be a 'SignedHeader' in the AWS Authorization.",
+        ));
     }
     for name in request.headers.keys().map(hyper::header::HeaderName::as_str) {
         if name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(&name) && !is_signed(name) {
-            return Err(SignatureError::IncompleteSignature("There were x-amz- headers which were not signed"));
+            return Err(SignatureError::IncompleteSignature(
+                "There were x-amz- headers which were not signed",
+            ));
         }
     }
     Ok(())

@@ -311,6 +311,7 @@ impl Plan {
     /// Writes what was planned. Everything it reads was loaded by [`plan`].
     fn carry_out(mut self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
         if self.is_new {
+            audience.new_ordinals.insert(self.endpoint.ordinal, folded.to_owned());
             audience.summary.next_ordinal += 1;
             audience.summary.endpoints += 1;
             audience.summary_dirty = true;
@@ -330,7 +331,6 @@ impl Plan {
             audience.put_endpoint(&displaced, Some(other));
         }
         self.link_user(audience, folded)?;
-        audience.touch(self.endpoint.ordinal, self.endpoint.effective_date);
         audience.put_endpoint(folded, Some(self.endpoint));
         Ok(())
     }

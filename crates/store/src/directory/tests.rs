@@ -18,7 +18,13 @@ fn place(parent: &TempDir) -> PathBuf {
 fn a_new_directory_is_private_and_says_what_it_is() {
     let parent = TempDir::new().unwrap();
     let directory = DataDirectory::open(&place(&parent), NOW).unwrap();
-    for part in [directory.path().to_path_buf(), directory.state(), directory.log(), directory.objects(), directory.keys()] {
+    for part in [
+        directory.path().to_path_buf(),
+        directory.state(),
+        directory.log(),
+        directory.objects(),
+        directory.keys(),
+    ] {
         let mode = fs::metadata(&part).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{}", part.display());
     }
@@ -79,7 +85,9 @@ fn what_is_not_ours_is_refused() {
     let parent = TempDir::new().unwrap();
     fs::write(parent.path().join("letter.txt"), "dear").unwrap();
     assert!(matches!(DataDirectory::open(parent.path(), NOW), Err(DirectoryError::Foreign(_))));
-    for text in ["", "{", r#"{"project":"other","level":1,"created":0}"#, r#"{"project":"counterpoint","level":1}"#] {
+    for text in
+        ["", "{", r#"{"project":"other","level":1,"created":0}"#, r#"{"project":"counterpoint","level":1}"#]
+    {
         fs::write(parent.path().join("FORMAT"), text).unwrap();
         let result = DataDirectory::open(parent.path(), NOW);
         assert!(matches!(result, Err(DirectoryError::Damaged { .. })), "{text}: {result:?}");

@@ -23,6 +23,7 @@ use self::writer::{Request, Writer};
 use super::{Batch, Durability, Kv, KvError, Version, Versioned};
 use crate::key::{Key, KeyRange};
 
+mod repair;
 mod transfer;
 mod writer;
 
@@ -73,16 +74,22 @@ pub struct EmbeddedKv {
 }
 
 impl EmbeddedKv {
-    /// Opens the database in the directory `path`, creating both where there are none. Blocks while the journal is read.
+    /// Opens the database in the directory `path`, creating both where there are none. Blocks while the journal is read. A
+    /// journal that a power cut has torn is cut before the tear, which leaves a prefix of the commits with all durable ones.
     pub fn open(path: &Path, options: &EmbeddedOptions) -> Result<Self, KvError> {
-        let rows = Rows::open(path, options)?;
+        let rows = match Rows::open(path, options) {
+            Err(KvError::Corrupt(_)) if repair::cut_torn_tail(path).map_err(failed)? => {
+                Rows::open(path, options)?
+            }
+            opened => opened?,
+        };
         let sequence = rows.sequence()?;
         let (requests, waiting) = mpsc::channel(WAITING_COMMITS_MAX);
         let writer = Writer::new(rows.clone(), sequence, path.to_path_buf(), options.reserve_bytes);
         let writer = std::thread::Builder::new()
             .name("kv-writer".to_owned())
             .spawn(move || writer.run(waiting))
-            .map_err(|error| KvError::Failed(Box::new(error)))?;
+            .map_err(failed)?;
         Ok(Self { rows, path: path.to_path_buf(), requests: Some(requests), writer: Some(writer) })
     }
 
@@ -140,6 +147,10 @@ impl Kv for EmbeddedKv {
     }
 }
 
+fn failed(error: std::io::Error) -> KvError {
+    KvError::Failed(Box::new(error))
+}
+
 fn writer_ended() -> KvError {
     KvError::Failed("the writer thread has ended".into())
 }
@@ -172,7 +183,7 @@ impl Rows {
         let snapshot = self.database.snapshot();
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
-            let stored = snapshot.get(&self.tree, key.as_bytes()).map_err(|error| self.fail(error))?;
+            let _ = &snapshot; let stored = self.tree.get(key.as_bytes()).map_err(|error| self.fail(error))?;
             found.push(stored.map(|stored| split(&stored)).transpose()?);
         }
         Ok(found)
@@ -194,8 +205,12 @@ impl Rows {
 
     /// The sequence number of the latest commit; 0 in a new database.
     fn sequence(&self) -> Result<u64, KvError> {
-        let stored = self.tree.get(SEQUENCE_KEY).map_err(classify)?;
-        Ok(stored.map(|stored| split(&stored)).transpose()?.map_or(0, |row| row.version.0))
+        match self.tree.get(SEQUENCE_KEY).map_err(classify)? {
+            None => Ok(0),
+            Some(stored) => SequenceRow::decode(&stored)
+                .map(|row| row.sequence)
+                .ok_or_else(|| KvError::Corrupt("the row of the sequence number is too short".to_owned())),
+        }
     }
 
     /// After the first failure nobody knows what is on disk: nothing is read or written any more.
@@ -211,6 +226,27 @@ impl Rows {
             tracing::error!(%error, "the state store failed and takes no more commits");
         }
         classify(error)
+    }
+}
+
+/// The row that each commit writes beside the caller's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SequenceRow {
+    /// Of the commit that wrote it; stored as the row's version.
+    sequence: u64,
+    /// The latest commit that was known to be synced then: see `repair`.
+    synced: u64,
+}
+
+impl SequenceRow {
+    fn encode(self) -> Vec<u8> {
+        join(Version(self.sequence), &self.synced.to_le_bytes())
+    }
+
+    fn decode(stored: &[u8]) -> Option<Self> {
+        let (sequence, rest) = stored.split_first_chunk()?;
+        let synced = rest.first_chunk()?;
+        Some(Self { sequence: u64::from_le_bytes(*sequence), synced: u64::from_le_bytes(*synced) })
     }
 }
 

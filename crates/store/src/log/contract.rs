@@ -227,7 +227,7 @@ pub async fn waiting_ends_with_the_record(log: Arc<dyn Log>) {
 pub async fn arrival_never_runs_backwards(log: Arc<dyn Log>, clock: &ManualClock) {
     let shard = log.shard_of(Partition(4));
     let start = clock.now();
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let steps = [start, start.plus(minute), start.minus(minute), start, start.plus(2 * minute)];
     for now in steps {
         clock.set(now);

@@ -98,7 +98,8 @@ impl Definitions {
     pub async fn latest(&self, kv: &dyn Kv, id: &str) -> Result<Option<(Head, Version, Body)>, KvError> {
         let Some((head, row)) = self.head(kv, id).await? else { return Ok(None) };
         let body = self.body(kv, id, head.latest).await?;
-        let body = body.ok_or_else(|| KvError::Corrupt(format!("version {} of {id} is missing", head.latest)))?;
+        let body =
+            body.ok_or_else(|| KvError::Corrupt(format!("version {} of {id} is missing", head.latest)))?;
         Ok(Some((head, row, body)))
     }
 
@@ -151,8 +152,7 @@ impl Definitions {
         tags: BTreeMap<String, String>,
         now: Timestamp,
     ) -> (Head, Body) {
-        let head =
-            Head { id: id.to_owned(), created: now, modified: now, latest: 1, active: 1, tags };
+        let head = Head { id: id.to_owned(), created: now, modified: now, latest: 1, active: 1, tags };
         let body = Body { version: 1, created: now, modified: now, document };
         batch.check(self.head_key(id), Version::ABSENT);
         self.put_head(batch, &head);

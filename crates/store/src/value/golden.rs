@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Stored, decode, encode};
+use crate::hex;
 
 /// The environment variable that lets [`check`] write files which are missing.
 pub const WRITE_VARIABLE: &str = "COUNTERPOINT_WRITE_GOLDEN";
@@ -44,24 +45,21 @@ fn path_of(name: &str, format: u8) -> PathBuf {
 }
 
 fn read(path: &PathBuf) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_else(|error| panic!("{}: {error} (set {WRITE_VARIABLE}=1 to write new ones)", path.display()))
+    fs::read_to_string(path).unwrap_or_else(|error| {
+        panic!("{}: {error} (set {WRITE_VARIABLE}=1 to write new ones)", path.display())
+    })
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for line in bytes.chunks(BYTES_PER_LINE) {
-        for byte in line {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text.push('\n');
-    }
-    text
+    bytes.chunks(BYTES_PER_LINE).map(|line| hex::encode(line) + "\n").collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().filter(|digit| !digit.is_whitespace()).map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|digit| !digit.is_whitespace())
+        .map(|digit| Some(digit.to_digit(16)? as u8))
+        .collect();
     let digits = digits?;
     if digits.len() % 2 != 0 {
         return None;

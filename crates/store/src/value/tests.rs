@@ -38,11 +38,13 @@ fn old() -> Old {
 
 #[test]
 fn values_come_back_and_older_formats_are_migrated() {
-    let example = Example { name: "second".to_owned(), count: -1, notes: vec![None, Some("note".to_owned())] };
+    let example =
+        Example { name: "second".to_owned(), count: -1, notes: vec![None, Some("note".to_owned())] };
     assert_eq!(decode::<Example>(&encode(&example)).unwrap(), example);
     let migrated = Example { name: "first".to_owned(), count: 300, notes: Vec::new() };
     assert_eq!(decode::<Example>(&encode(&old())).unwrap(), migrated);
     golden::check("example", &example);
+    golden::check("example", &old());
     golden::check_older("example", 1, &migrated);
 }
 

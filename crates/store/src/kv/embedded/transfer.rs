@@ -15,7 +15,7 @@ use std::path::Path;
 
 use fjall::{PersistMode, Readable};
 
-use super::{EmbeddedKv, EmbeddedOptions, Rows, SEQUENCE_KEY, VERSION_BYTES, classify};
+use super::{EmbeddedKv, EmbeddedOptions, Rows, SEQUENCE_KEY, VERSION_BYTES, classify, split};
 use crate::kv::{BATCH_BYTES_MAX, KEY_BYTES_MAX, KvError, Version};
 
 const MAGIC: &[u8; 8] = b"CPSTATE1";
@@ -59,7 +59,7 @@ impl EmbeddedKv {
         let snapshot = rows.database.snapshot();
         let mut summary = SnapshotSummary { rows: 0, sequence: Version::ABSENT };
         if let Some(stored) = snapshot.get(&rows.tree, SEQUENCE_KEY).map_err(|error| rows.fail(error))? {
-            summary.sequence = super::split(&stored)?.version;
+            summary.sequence = split(&stored)?.version;
         }
         output.write_all(MAGIC)?;
         let mut block = Vec::with_capacity(BLOCK_BYTES);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Rows, SEQUENCE_KEY, join};
+use super::{Rows, SEQUENCE_KEY, SequenceRow, join};
 use crate::key::Key;
 use crate::kv::{Batch, Durability, KvError, Version};
 
@@ -27,13 +27,16 @@ pub(super) struct Writer {
     rows: Rows,
     /// Of the latest commit.
     sequence: u64,
+    /// Of the latest commit that is known to be on disk.
+    synced: u64,
     path: PathBuf,
     reserve_bytes: u64,
 }
 
 impl Writer {
     pub(super) fn new(rows: Rows, sequence: u64, path: PathBuf, reserve_bytes: u64) -> Self {
-        Self { rows, sequence, path, reserve_bytes }
+        // opening has synced what it found
+        Self { rows, sequence, synced: sequence, path, reserve_bytes }
     }
 
     /// Serves until every sender is gone.
@@ -88,6 +91,9 @@ impl Writer {
     fn write(&mut self, writes: Vec<(Key, Option<Arc<[u8]>>)>) -> Result<Version, KvError> {
         let version = Version(self.sequence + 1);
         let mut changes = self.rows.database.batch();
+        // first, where a torn batch most likely still has it
+        let sequence_row = SequenceRow { sequence: version.0, synced: self.synced };
+        changes.insert(&self.rows.tree, SEQUENCE_KEY, sequence_row.encode());
         // the tree cannot order two writes of a key within a batch; collecting keeps the last one
         for (key, value) in writes.into_iter().collect::<BTreeMap<_, _>>() {
             match value {
@@ -95,17 +101,19 @@ impl Writer {
                 None => changes.remove(&self.rows.tree, key.as_bytes()),
             }
         }
-        changes.insert(&self.rows.tree, SEQUENCE_KEY, join(version, &[]));
         changes.commit().map_err(|error| self.rows.fail(error))?;
         self.sequence = version.0;
         Ok(version)
     }
 
-    fn acknowledge(&self, commits: Vec<(Answer, Version)>, mode: PersistMode) {
+    fn acknowledge(&mut self, commits: Vec<(Answer, Version)>, mode: PersistMode) {
         if commits.is_empty() {
             return;
         }
         let persisted = self.rows.database.persist(mode).map_err(|error| self.rows.fail(error));
+        if persisted.is_ok() && mode == PersistMode::SyncData {
+            self.synced = self.sequence;
+        }
         for (answer, version) in commits {
             // the first failure is logged and remembered; each waiter gets it in words
             let result =

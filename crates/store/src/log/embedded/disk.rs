@@ -86,5 +86,8 @@ pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
 
 /// Whether an error means that there is no room: it passes when room is made.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }

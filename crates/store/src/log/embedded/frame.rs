@@ -182,19 +182,21 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// Copies the records together: `raw_bytes` with their overhead.
     pub(super) fn encode<'a>(
         &mut self,
         records: impl Iterator<Item = &'a (Partition, Bytes)>,
+        raw_bytes: usize,
         compress: bool,
     ) -> EncodedBody {
         self.raw.clear();
+        self.raw.reserve_exact(HEADER_BYTES + raw_bytes);
         self.raw.resize(HEADER_BYTES, 0);
         for (partition, bytes) in records {
             self.raw.extend_from_slice(&partition.0.to_le_bytes());
             self.raw.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             self.raw.extend_from_slice(bytes);
         }
-        let raw_bytes = self.raw.len() - HEADER_BYTES;
         let compressed = if compress && raw_bytes >= COMPRESS_BYTES_MIN { self.compress() } else { None };
         let (frame, codec) = match compressed {
             Some(frame) => (frame, Codec::Lz4),

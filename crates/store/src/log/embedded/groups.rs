@@ -91,7 +91,13 @@ impl GroupCache {
         let behind = cached.recent.partition_point(|(group, _)| group.first <= page.next);
         let start = behind.saturating_sub(1);
         if cached.recent.get(start).is_none_or(|(group, _)| !group.contains(page.next)) {
-            return cached.decoded.iter().filter(|group| group.contains(page.next)).map(Arc::clone).take(1).collect();
+            return cached
+                .decoded
+                .iter()
+                .filter(|group| group.contains(page.next))
+                .map(Arc::clone)
+                .take(1)
+                .collect();
         }
         let mut groups = Vec::new();
         let mut whole_bytes = 0;

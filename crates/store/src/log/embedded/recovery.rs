@@ -39,8 +39,9 @@ pub(super) fn recover(context: &Context, disk: &dyn Disk, directory: &Path) -> R
     fs::create_dir_all(directory).and_then(|()| sync_directory_of(directory)).map_err(failed)?;
     let mut segments: VecDeque<_> = segment::list(disk, directory)?.into_iter().map(Arc::new).collect();
     let Some(last) = segments.back().map(Arc::clone) else {
-        let (first, file) = Segment::create(disk, directory, Position(0), new_tag(context), Timestamp::default())
-            .map_err(failed)?;
+        let (first, file) =
+            Segment::create(disk, directory, Position(0), new_tag(context), Timestamp::default())
+                .map_err(failed)?;
         segments.push_back(Arc::new(first));
         return Ok(Recovered { segments, file, end: Position(0), arrival: Timestamp::default() });
     };

@@ -57,7 +57,13 @@ pub(super) struct Bookmark {
 }
 
 impl Segment {
-    pub(super) fn new(path: PathBuf, first: Position, tag: u64, arrival_before: Timestamp, bytes: u64) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        first: Position,
+        tag: u64,
+        arrival_before: Timestamp,
+        bytes: u64,
+    ) -> Self {
         Self {
             path,
             first,
@@ -91,7 +97,9 @@ impl Segment {
         let corrupt = |what| LogError::Corrupt(format!("{} at byte 0: {what}", path.display()));
         match file.read_exact_at(&mut header, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(corrupt("incomplete header")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(corrupt("incomplete header"));
+            }
             Err(error) => return Err(failed(error)),
         }
         let mut fields = Fields(&header);
@@ -230,8 +238,8 @@ impl<'a> Frames<'a> {
         if self.limit.saturating_sub(offset) < length {
             return Err(NoFrame::Damaged(Damage("incomplete frame")));
         }
-        let buffered = offset >= self.buffer_offset
-            && offset + length <= self.buffer_offset + self.buffer.len() as u64;
+        let buffered =
+            offset >= self.buffer_offset && offset + length <= self.buffer_offset + self.buffer.len() as u64;
         if !buffered {
             let wanted = length.max(CHUNK_BYTES).min(self.limit - offset);
             self.buffer.resize(wanted as usize, 0);

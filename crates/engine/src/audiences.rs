@@ -1,0 +1,192 @@
+//! The audience indexes of all applications: built in the background, kept by the projection, asked by everybody.
+//!
+//! While an index is built from the store the projection goes on; what it changes meanwhile is kept and applied at the end.
+//! Rows that the build read after such a change are simply written twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use domain::audience::{AppKey, Audience};
+use domain::endpoints::{Endpoint, User};
+use domain::time::Timestamp;
+use store::key::KeyRange;
+use store::tables::audiences::{Instant, activities, endpoints, users};
+use store::value::decode;
+use store::{Key, Kv, KvError, Table};
+
+use crate::index::Index;
+
+/// Rows read per scan while an index is built.
+const SCAN_ROWS: usize = 4_096;
+
+/// A change to an audience, kept while its index is built.
+#[derive(Debug)]
+enum Change {
+    Endpoint(Box<Endpoint>),
+    EndpointRemoved(u32),
+    User(String, Option<User>),
+    Touched(u32, Timestamp),
+}
+
+#[derive(Debug)]
+enum State {
+    Building(Vec<Change>),
+    Ready(Box<Index>),
+}
+
+/// One index per application with an audience.
+#[derive(Debug, Default)]
+pub struct Audiences {
+    apps: RwLock<HashMap<AppKey, Arc<RwLock<State>>>>,
+}
+
+impl Audiences {
+    /// Lists the audiences of the store and marks each as being built. Must run before the projection starts.
+    pub async fn begin(&self, kv: &dyn Kv) -> Result<Vec<AppKey>, KvError> {
+        let mut found = Vec::new();
+        let mut range = Key::new(Table::Audiences).prefix();
+        loop {
+            let rows = kv.scan(range, SCAN_ROWS).await?;
+            for (key, _) in &rows {
+                let mut components = key.components();
+                if let (Some(account), Some(app)) = (components.text(), components.text()) {
+                    found.push(AppKey { account: account.into(), app: app.into() });
+                }
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == SCAN_ROWS => range = Key::new(Table::Audiences).prefix_after(last),
+                _ => break,
+            }
+        }
+        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        for app in &found {
+            apps.insert(app.clone(), Arc::new(RwLock::new(State::Building(Vec::new()))));
+        }
+        Ok(found)
+    }
+
+    /// Builds the index of one application from the store.
+    pub async fn build(&self, kv: &dyn Kv, app: &AppKey) -> Result<(), KvError> {
+        let mut index = Index::new();
+        each_row(kv, &users(app), |key, value| {
+            if let Some(id) = last_text(key) {
+                index.upsert_user(&id, &decode::<User>(value)?);
+            }
+            Ok(())
+        })
+        .await?;
+        each_row(kv, &endpoints(app), |_, value| {
+            let endpoint: Endpoint = decode(value)?;
+            index.upsert_endpoint(&endpoint, Some(endpoint.effective_date));
+            Ok(())
+        })
+        .await?;
+        each_row(kv, &activities(app), |key, value| {
+            let mut components = key.components();
+            let (_, _, ordinal) = (components.text(), components.text(), components.ordinal());
+            if let Some(ordinal) = ordinal {
+                index.touch(ordinal, decode::<Instant>(value)?.0);
+            }
+            Ok(())
+        })
+        .await?;
+        let Some(slot) = self.slot(app) else { return Ok(()) };
+        let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Building(changes) = &mut *state {
+            for change in std::mem::take(changes) {
+                change.apply(&mut index);
+            }
+            *state = State::Ready(Box::new(index));
+        }
+        Ok(())
+    }
+
+    /// Whether every index is built.
+    pub fn are_ready(&self) -> bool {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.values().all(|slot| matches!(&*slot.read().unwrap_or_else(PoisonError::into_inner), State::Ready(_)))
+    }
+
+    /// Asks an index; `None` while it is being built. An application without an audience has an empty one.
+    pub fn with<T>(&self, app: &AppKey, ask: impl FnOnce(&Index) -> T) -> Option<T> {
+        let Some(slot) = self.slot(app) else { return Some(ask(&Index::new())) };
+        match &*slot.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Building(_) => None,
+            State::Ready(index) => Some(ask(index)),
+        }
+    }
+
+    /// Applies what a step of the projection changed.
+    pub(crate) fn apply(&self, app: &AppKey, audience: &Audience) {
+        let slot = self.slot(app).unwrap_or_else(|| {
+            let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+            let empty = || Arc::new(RwLock::new(State::Ready(Box::new(Index::new()))));
+            Arc::clone(apps.entry(app.clone()).or_insert_with(empty))
+        });
+        let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = changes(audience);
+        match &mut *state {
+            State::Building(pending) => pending.extend(changes),
+            State::Ready(index) => changes.for_each(|change| change.apply(index)),
+        }
+    }
+
+    pub(crate) fn remove(&self, app: &AppKey) {
+        self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+
+    fn slot(&self, app: &AppKey) -> Option<Arc<RwLock<State>>> {
+        self.apps.read().unwrap_or_else(PoisonError::into_inner).get(app).cloned()
+    }
+}
+
+/// What a step changed: users before the endpoints that refer to them, removals before what may reuse their place.
+fn changes(audience: &Audience) -> impl Iterator<Item = Change> + '_ {
+    let users = audience.users.iter().filter(|(_, slot)| slot.dirty);
+    let users = users.map(|(id, slot)| Change::User(id.clone(), slot.value.clone()));
+    let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
+    let endpoints = audience.endpoints.values().filter(|slot| slot.dirty);
+    let endpoints = endpoints.filter_map(|slot| slot.value.clone()).map(|value| Change::Endpoint(Box::new(value)));
+    let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
+    users.chain(removed).chain(endpoints).chain(touched)
+}
+
+impl Change {
+    fn apply(self, index: &mut Index) {
+        match self {
+            Self::Endpoint(endpoint) => index.upsert_endpoint(&endpoint, Some(endpoint.effective_date)),
+            Self::EndpointRemoved(ordinal) => index.remove_endpoint(ordinal),
+            Self::User(id, Some(user)) => index.upsert_user(&id, &user),
+            Self::User(id, None) => index.remove_user(&id),
+            Self::Touched(ordinal, at) => index.touch(ordinal, at),
+        }
+    }
+}
+
+fn last_text(key: &Key) -> Option<String> {
+    let mut components = key.components();
+    components.text()?;
+    components.text()?;
+    components.text()
+}
+
+/// Reads every row that begins with `prefix`, a page at a time.
+pub(crate) async fn each_row(
+    kv: &dyn Kv,
+    prefix: &Key,
+    mut take: impl FnMut(&Key, &[u8]) -> Result<(), KvError>,
+) -> Result<(), KvError> {
+    let mut range: KeyRange = prefix.prefix();
+    loop {
+        let rows = kv.scan(range, SCAN_ROWS).await?;
+        for (key, row) in &rows {
+            take(key, &row.value)?;
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == SCAN_ROWS => range = prefix.prefix_after(last),
+            _ => return Ok(()),
+        }
+        // A build reads for seconds: let others have the thread now and then.
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,237 @@
+//! A claim: the next recipients of a page, decided on their state now, with a durable intent.
+
+use std::sync::Arc;
+
+use domain::audience::AppKey;
+use domain::campaigns::{Decision, Received, decide};
+use domain::channels::ChannelType;
+use domain::endpoints::{self, Endpoint, User};
+use domain::messages::{check_channel, decide_direct};
+use domain::records::SendStatus;
+use domain::time::Timestamp;
+use serde_json::Value;
+use store::tables::audiences::{EndpointRef, endpoint_key, ordinal_key, user_key};
+use store::tables::campaigns::received_key;
+use store::tables::outbox::{
+    CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key,
+};
+use store::value::{decode, encode};
+use store::{Batch, Durability, Key, KvError, Version};
+
+use super::content::{Content, Kind};
+use super::{Claim, Dispatcher};
+use crate::handle::SHARD;
+
+/// A recipient with what is known of it.
+struct Known {
+    recipient: Recipient,
+    endpoint: Option<Endpoint>,
+    user: Option<User>,
+    received: Received,
+}
+
+impl Dispatcher {
+    /// Claims up to `permits` recipients of a page. `None`: nothing was left of it, or somebody changed it meanwhile.
+    pub(super) async fn claim(
+        &mut self,
+        page_key: Key,
+        page_version: Version,
+        page: Page,
+        content: Arc<Content>,
+        permits: usize,
+    ) -> Result<Option<Claim>, KvError> {
+        let (from, claimed_key, claimed_version) = self.claimed(&page).await?;
+        let until = page.recipients.len().min(from as usize + permits.min(CLAIM_RECIPIENTS_MAX));
+        let recipients = page.recipients.get(from as usize..until).unwrap_or_default();
+        let now = self.engine.context.now();
+        let known = self.known(&page.app, recipients).await?;
+        let mut batch = Batch::default();
+        batch.check(page_key.clone(), page_version);
+        batch.check(claimed_key.clone(), claimed_version);
+        let mut deliveries = Vec::with_capacity(known.len());
+        let mut documents = Vec::with_capacity(known.len());
+        for known in known {
+            let delivery = delivery(&page, &content, &known, now);
+            if delivery.skipped.is_none()
+                && let Kind::Campaign { campaign, .. } = &content.kind
+                && let (Some(ordinal), 1) = (delivery.ordinal, page.attempt)
+            {
+                let mut received = known.received;
+                received.count(campaign, now);
+                batch.put(received_key(&page.app, ordinal), encode(&received));
+            }
+            let document = delivery.skipped.is_none().then(|| match &known.endpoint {
+                Some(endpoint) => endpoints::document(&page.app.app, endpoint, known.user.as_ref()),
+                None => address_document(&delivery.address),
+            });
+            documents.push(document);
+            deliveries.push(delivery);
+        }
+        if until < page.recipients.len() {
+            batch.put(claimed_key, encode(&Claimed(until as u32)));
+        } else {
+            batch.delete(page_key);
+            batch.delete(claimed_key);
+        }
+        let Page { id, app, lane, source, attempt, expires, .. } = page;
+        let intent = Intent { app, page: id, from, lane, source, attempt, expires, at: now, deliveries };
+        batch.put(intent_key(SHARD, &intent.page, from), encode(&intent));
+        match self.engine.kv.commit(batch, Durability::Durable).await {
+            Ok(_) => Ok(Some(Claim { intent, content, documents })),
+            Err(KvError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Loads the recipients' endpoints, their users, and what caps count.
+    async fn known(&self, app: &AppKey, recipients: &[Recipient]) -> Result<Vec<Known>, KvError> {
+        let kv = &*self.engine.kv;
+        let ordinal_keys: Vec<Key> = recipients
+            .iter()
+            .filter_map(|recipient| match recipient {
+                Recipient::Ordinal(ordinal) => Some(ordinal_key(app, *ordinal)),
+                Recipient::Endpoint { .. } | Recipient::Address(_) => None,
+            })
+            .collect();
+        let mut ids = kv.get_many(&ordinal_keys).await?.into_iter();
+        let mut folded: Vec<Option<String>> = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            folded.push(match recipient {
+                Recipient::Ordinal(_) => match ids.next().flatten() {
+                    Some(row) => Some(decode::<EndpointRef>(&row.value)?.0),
+                    None => None,
+                },
+                Recipient::Endpoint { endpoint, .. } => Some(endpoint.clone()),
+                Recipient::Address(_) => None,
+            });
+        }
+        let keys: Vec<Key> = folded.iter().flatten().map(|id| endpoint_key(app, id)).collect();
+        let mut rows = kv.get_many(&keys).await?.into_iter();
+        let mut known = Vec::with_capacity(recipients.len());
+        for (recipient, id) in recipients.iter().zip(folded) {
+            let row = if id.is_some() { rows.next().flatten() } else { None };
+            let endpoint = row.map(|row| decode::<Endpoint>(&row.value)).transpose()?;
+            known.push(Known { recipient: recipient.clone(), endpoint, user: None, received: Received::default() });
+        }
+        self.load_users(app, &mut known).await?;
+        self.load_received(app, &mut known).await?;
+        Ok(known)
+    }
+
+    async fn load_users(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
+        let user_of = |known: &Known| known.endpoint.as_ref().and_then(|endpoint| endpoint.user_id.clone());
+        let keys: Vec<Key> = known.iter().filter_map(user_of).map(|id| user_key(app, id.as_str())).collect();
+        let mut rows = self.engine.kv.get_many(&keys).await?.into_iter();
+        for known in known.iter_mut().filter(|known| user_of(known).is_some()) {
+            known.user = rows.next().flatten().map(|row| decode(&row.value)).transpose()?;
+        }
+        Ok(())
+    }
+
+    async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
+        let in_run = |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
+        let keys: Vec<Key> = known
+            .iter()
+            .filter(|known| matches!(known.recipient, Recipient::Ordinal(_)))
+            .filter_map(|known| known.endpoint.as_ref())
+            .map(|endpoint| received_key(app, endpoint.ordinal))
+            .collect();
+        let mut rows = self.engine.kv.get_many(&keys).await?.into_iter();
+        for known in known.iter_mut().filter(in_run) {
+            if let Some(row) = rows.next().flatten() {
+                known.received = decode(&row.value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a template may read of a bare address.
+fn address_document(address: &str) -> Value {
+    serde_json::json!({ "Address": address, "ChannelType": ChannelType::Email.as_str() })
+}
+
+fn delivery(page: &Page, content: &Content, known: &Known, now: Timestamp) -> Delivery {
+    let verdict = if now > page.expires {
+        Err((SendStatus::Expired, String::new()))
+    } else {
+        verdict(content, known, now)
+    };
+    let endpoint = known.endpoint.as_ref();
+    let (treatment, address, channel, skipped, detail) = match verdict {
+        Ok((treatment, channel, address)) => (treatment, address, Some(channel), None, String::new()),
+        Err((status, detail)) => {
+            let address = match (&known.recipient, endpoint) {
+                (Recipient::Address(address), _) => address.clone(),
+                (_, Some(endpoint)) => endpoint.address.clone().unwrap_or_default(),
+                (_, None) => String::new(),
+            };
+            let channel = endpoint.and_then(|endpoint| endpoint.channel_type);
+            (treatment_of(content, endpoint), address, channel, Some(status), detail)
+        }
+    };
+    let shown = match (&known.recipient, endpoint) {
+        (_, Some(endpoint)) => endpoint.id.as_str().to_owned(),
+        (Recipient::Endpoint { endpoint, .. }, None) => endpoint.clone(),
+        (Recipient::Address(_) | Recipient::Ordinal(_), None) => String::new(),
+    };
+    Delivery {
+        id: delivery_id(&page.id, &known.recipient),
+        recipient: known.recipient.clone(),
+        endpoint: shown,
+        ordinal: endpoint.map(|endpoint| endpoint.ordinal),
+        address,
+        channel,
+        treatment,
+        skipped,
+        detail,
+    }
+}
+
+fn treatment_of(content: &Content, endpoint: Option<&Endpoint>) -> u8 {
+    match (&content.kind, endpoint) {
+        (Kind::Campaign { plan, .. }, Some(endpoint)) => plan.treatment_of(endpoint.cohort).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The treatment, channel and address to send to, or why nothing is sent.
+fn verdict(
+    content: &Content,
+    known: &Known,
+    now: Timestamp,
+) -> Result<(u8, ChannelType, String), (SendStatus, String)> {
+    let enabled = |channel: ChannelType| channel == ChannelType::Email && content.email_from.is_some();
+    let named = |(status, detail): (SendStatus, &'static str)| (status, detail.to_owned());
+    match (&content.kind, &known.recipient) {
+        (Kind::Gone, _) => Err((SendStatus::FailurePermanent, "the campaign does not exist any more".to_owned())),
+        (Kind::Campaign { plan, campaign, .. }, _) => {
+            match decide(plan, campaign, known.endpoint.as_ref(), &known.received, enabled, now) {
+                Decision::Deliver { treatment, channel, address } => Ok((treatment, channel, address)),
+                Decision::Skip { status, .. } => Err((status, String::new())),
+            }
+        }
+        (Kind::Direct { request, email, .. }, Recipient::Address(address)) => {
+            let configuration = request.addresses.get(address);
+            let channel = configuration.and_then(|it| it.channel_type).map(|channel| channel.as_str());
+            let channel = channel.and_then(ChannelType::parse).unwrap_or(ChannelType::Email);
+            check_channel(channel, email.is_some(), enabled).map_err(named)?;
+            Ok((0, channel, address.clone()))
+        }
+        (Kind::Direct { email, .. }, _) => {
+            let decided = decide_direct(known.endpoint.as_ref(), email.is_some(), enabled);
+            decided.map(|(channel, address)| (0, channel, address)).map_err(named)
+        }
+    }
+}
+
+/// The same for every attempt at a recipient: by the first page and the recipient (spec: design §2.5).
+fn delivery_id(page: &str, recipient: &Recipient) -> String {
+    let first_page = page.split('.').next().unwrap_or_default();
+    let recipient = match recipient {
+        Recipient::Ordinal(ordinal) => format!("o{ordinal}"),
+        Recipient::Endpoint { endpoint, user } => format!("e{endpoint}/{}", user.as_deref().unwrap_or_default()),
+        Recipient::Address(address) => format!("a{address}"),
+    };
+    crate::ids::derived(&[first_page, &recipient])
+}

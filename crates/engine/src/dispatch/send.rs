@@ -1,0 +1,211 @@
+//! A claim carried out: every mail rendered and handed over, the outcome appended to the log.
+
+use std::time::Duration;
+
+use deliver::{Email, Outcome};
+use domain::ids::DeliveryId;
+use domain::records::{self, Body, CampaignRef, Outcomes, Record, SendStatus};
+use domain::rendering::{Missing, RenderContext};
+use domain::time::Timestamp;
+use futures::future::join_all;
+use serde_json::Value;
+use store::LogError;
+use store::tables::outbox::{Delivery, Intent, Source};
+
+use super::waiters::DeliveryOutcome;
+use super::{Claim, DispatchError, MissingValues, Sender};
+
+/// The wait after a push-back that names none.
+const PUSH_BACK_WAIT: Duration = Duration::from_secs(5);
+
+/// What became of one recipient, before it is recorded.
+#[derive(Debug, Clone)]
+pub(super) struct Fate {
+    pub(super) status: SendStatus,
+    /// Attempts that the recipient has used up.
+    pub(super) attempt: u16,
+    pub(super) code: Option<u16>,
+    pub(super) detail: String,
+    pub(super) retry_at: Option<Timestamp>,
+}
+
+/// Carries out a claim: hands every message over at once (the transport bounds its connections), then appends one record
+/// of all outcomes. Durable on return.
+pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
+    let Claim { intent, content, documents } = claim;
+    let hand_overs = intent.deliveries.iter().zip(&documents).map(|(delivery, document)| {
+        let content = &content;
+        let intent = &intent;
+        async move {
+            match (&delivery.skipped, document) {
+                (None, Some(document)) => sender.hand_over(intent, content, delivery, document).await,
+                (status, _) => Fate {
+                    status: status.unwrap_or(SendStatus::Unknown),
+                    attempt: intent.attempt,
+                    code: None,
+                    detail: delivery.detail.clone(),
+                    retry_at: None,
+                },
+            }
+        }
+    });
+    let fates = join_all(hand_overs).await;
+    record(sender, &intent, &fates).await?;
+    sender.engine.deliveries.tell(
+        &intent.page,
+        intent.deliveries.iter().zip(&fates).map(|(delivery, fate)| DeliveryOutcome {
+            delivery_id: delivery.id.clone(),
+            recipient: delivery.recipient.clone(),
+            endpoint: delivery.endpoint.clone(),
+            address: delivery.address.clone(),
+            status: fate.status,
+            code: fate.code,
+            detail: fate.detail.clone(),
+        }),
+    );
+    Ok(())
+}
+
+/// Appends the outcome of a claim; tries again while the log has no room, because what is lost here is listed as unknown.
+async fn record(sender: &Sender, intent: &Intent, fates: &[Fate]) -> Result<(), DispatchError> {
+    loop {
+        match append(&sender.engine, intent, fates).await {
+            Ok(()) => return Ok(()),
+            Err(LogError::Full) => {
+                tracing::error!(page = intent.page, "no room for outcomes in the log: trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Appends the outcome of an intent.
+pub(super) async fn append(engine: &crate::Engine, intent: &Intent, fates: &[Fate]) -> Result<(), LogError> {
+    let campaign = match &intent.source {
+        Source::Campaign { campaign, version, run } => {
+            Some(CampaignRef { campaign, version: *version, run })
+        }
+        Source::Direct { .. } => None,
+    };
+    let items = intent.deliveries.iter().zip(fates).map(|(delivery, fate)| records::Outcome {
+        delivery_id: &delivery.id,
+        endpoint: &delivery.endpoint,
+        ordinal: delivery.ordinal,
+        address: &delivery.address,
+        channel: delivery.channel,
+        treatment: delivery.treatment,
+        status: fate.status,
+        attempt: fate.attempt,
+        code: fate.code,
+        detail: &fate.detail,
+        sent: intent.at,
+        retry_at: fate.retry_at,
+    });
+    let outcomes = Outcomes { page: &intent.page, from: intent.from, campaign, items: items.collect() };
+    let record = Record {
+        account: intent.app.account.as_str(),
+        app: intent.app.app.as_str(),
+        request_id: "",
+        body: Body::Outcomes { outcomes },
+    };
+    engine.append(&intent.app, &record).await.map(drop)
+}
+
+impl Sender {
+    async fn hand_over(
+        &self,
+        intent: &Intent,
+        content: &super::content::Content,
+        delivery: &Delivery,
+        document: &Value,
+    ) -> Fate {
+        let fate = |status: SendStatus, detail: String| Fate {
+            status,
+            attempt: intent.attempt,
+            code: None,
+            detail,
+            retry_at: None,
+        };
+        match self.email(intent, content, delivery, document) {
+            Ok(email) => self.fate(intent, delivery, self.transport.send(&email).await),
+            Err(reason) => fate(SendStatus::RenderingFailure, reason),
+        }
+    }
+
+    /// The mail of one recipient; the error says why it cannot be made.
+    fn email(
+        &self,
+        intent: &Intent,
+        content: &super::content::Content,
+        delivery: &Delivery,
+        document: &Value,
+    ) -> Result<Email, String> {
+        let mail = content.mail(delivery.treatment).ok_or_else(|| "no email message".to_owned())?;
+        let mail = mail.as_ref().map_err(Clone::clone)?;
+        let direct = content.direct_email();
+        let missing = match self.options.missing_values {
+            MissingValues::Blank => Missing::Blank,
+            MissingValues::Refuse => Missing::Refuse,
+        };
+        let random = u128::from_str_radix(&delivery.id, 16).unwrap_or_default();
+        let context = RenderContext { now: intent.at, random };
+        let none = domain::rendering::Substitutions::new();
+        let message = direct.map_or(&none, |direct| &direct.substitutions);
+        let overrides = content.overrides(&delivery.recipient);
+        let rendered = mail.render(document, message, &overrides, missing, &context).map_err(|error| error.to_string())?;
+        let from = rendered.from.or_else(|| content.email_from.clone());
+        Ok(Email {
+            delivery_id: DeliveryId::new(&delivery.id),
+            from: from.ok_or_else(|| "no FromAddress".to_owned())?,
+            to: delivery.address.clone(),
+            reply_to: direct.map(|direct| direct.reply_to.clone()).unwrap_or_default(),
+            subject: rendered.subject,
+            html: rendered.html,
+            text: rendered.text,
+            headers: rendered.headers,
+            list_unsubscribe: None,
+            raw: direct.and_then(|direct| direct.raw.clone()),
+            return_path: direct.and_then(|direct| direct.return_path.clone()),
+            date: intent.at,
+        })
+    }
+
+    /// What an answer of the provider means for the recipient.
+    fn fate(&self, intent: &Intent, delivery: &Delivery, outcome: Outcome) -> Fate {
+        let now = self.engine.context.now();
+        let attempt = intent.attempt;
+        let final_fate = |status, code, detail| Fate { status, attempt, code, detail, retry_at: None };
+        match outcome {
+            Outcome::Accepted { detail } => final_fate(SendStatus::Success, Some(250), detail),
+            Outcome::Permanent { code, detail } => final_fate(SendStatus::FailurePermanent, code, detail),
+            Outcome::Unknown { detail } => final_fate(SendStatus::Unknown, None, detail),
+            Outcome::Transient { code, detail, retry_after } => {
+                let wait = retry_after.unwrap_or_else(|| self.backoff(attempt, &delivery.id));
+                let retry_at = now.plus(wait);
+                if attempt >= self.options.attempts_max || retry_at > intent.expires {
+                    return final_fate(SendStatus::TransientFailure, code, detail);
+                }
+                Fate { status: SendStatus::Deferred, attempt, code, detail, retry_at: Some(retry_at) }
+            }
+            Outcome::PushBack { code, detail, retry_after } => {
+                let retry_at = now.plus(retry_after.unwrap_or(PUSH_BACK_WAIT));
+                self.pause.extend(retry_at);
+                if retry_at > intent.expires {
+                    return final_fate(SendStatus::Throttled, code, detail);
+                }
+                // Costs no attempt: the retry is made with the number of this one.
+                let attempt = attempt.saturating_sub(1);
+                Fate { status: SendStatus::Deferred, attempt, code, detail, retry_at: Some(retry_at) }
+            }
+        }
+    }
+
+    /// Doubles with each attempt, up to the limit; between half and the whole of it, by the delivery.
+    fn backoff(&self, attempt: u16, delivery: &str) -> Duration {
+        let doublings = u32::from(attempt.saturating_sub(1)).min(20);
+        let whole = self.options.backoff.saturating_mul(1 << doublings).min(self.options.backoff_max);
+        let share = delivery.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        whole / 2 + (whole / 2).mul_f64(f64::from(share % 1_000) / 1_000.0)
+    }
+}

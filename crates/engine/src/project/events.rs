@@ -1,0 +1,44 @@
+//! Events: repeats recognised, activity remembered, events counted.
+
+use std::borrow::Cow;
+
+use domain::events::EventBatch;
+use domain::records::{Body, Record};
+use domain::time::Timestamp;
+use store::Position;
+
+use super::window::Window;
+use super::working::app_key;
+
+/// The key form of an endpoint id, borrowed where it is folded already.
+pub(super) fn folded(id: &str) -> Cow<'_, str> {
+    if id.is_ascii() && !id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(id);
+    }
+    Cow::Owned(id.to_lowercase())
+}
+
+/// Adds a record's events to the window, as folding did before the restart.
+pub(super) fn remember(window: &mut Window, record: &Record<'_>, position: Position, arrival: Timestamp) {
+    let Body::Events { json } = &record.body else { return };
+    let Ok(batch) = EventBatch::parse(json) else { return };
+    let app = app_key(record);
+    each_accepted(&batch, |endpoint, event| {
+        window.add(&app, endpoint, event.id.as_ref(), position, arrival);
+    });
+}
+
+/// Calls `take` with every event that the answer to the request called accepted.
+pub(super) fn each_accepted(batch: &EventBatch<'_>, mut take: impl FnMut(&str, &domain::events::EventItem<'_>)) {
+    for item in &batch.items {
+        let endpoint = folded(&item.id);
+        for event in item.events.iter().filter(|event| event.fault.is_none()) {
+            take(&endpoint, event);
+        }
+    }
+}
+
+/// The UTC day that an event counts for: its own, or that of its arrival when its clock runs ahead (spec/95-limits.md §4).
+pub(super) fn day(event: Timestamp, arrival: Timestamp) -> i64 {
+    event.min(arrival).day()
+}

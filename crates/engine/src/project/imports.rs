@@ -1,0 +1,124 @@
+//! A piece of an import: rows applied, members of the segment added, the job's counters moved.
+
+use std::collections::BTreeMap;
+
+use domain::endpoints::Invalid;
+use domain::records::{EndpointItem, ImportPiece};
+use roaring::RoaringBitmap;
+use store::tables::jobs::{
+    FAILURES_MAX, JobState, JobStatus, MEMBER_CHUNK_ORDINALS, Members, member_key, member_user_key, state_key,
+};
+use store::tables::events::Count;
+use store::{Key, KvError};
+
+use super::events::folded;
+use super::fold::Folder;
+
+impl Folder<'_> {
+    pub(super) async fn import(&mut self, piece: &ImportPiece<'_>) -> Result<(), KvError> {
+        let key = state_key(&self.app, "import", piece.job);
+        self.working.load_raw(self.engine, &[key.clone()], false).await?;
+        let Some(mut state) = self.working.get::<JobState>(&key)? else { return Ok(()) };
+        if piece.number != state.pieces || state.completed.is_some() {
+            return Ok(());
+        }
+        state.pieces += 1;
+        state.status = JobStatus::Processing;
+        state.failed += piece.failed;
+        state.failures.extend(piece.failures.iter().map(|&failure| failure.to_owned()));
+        let mut members: Vec<u32> = Vec::new();
+        let mut channels: BTreeMap<String, u64> = state.channels.drain(..).collect();
+        for item in &piece.endpoints {
+            match self.import_endpoint(item, piece.register).await? {
+                Ok(()) => {
+                    state.processed += 1;
+                    let endpoint = self.working.audience(&self.app).endpoints.get(&*folded(item.id));
+                    if let Some(endpoint) = endpoint.and_then(|slot| slot.value.as_ref()) {
+                        members.push(endpoint.ordinal);
+                        if let Some(channel) = endpoint.channel_type {
+                            *channels.entry(channel.as_str().to_owned()).or_default() += 1;
+                        }
+                    }
+                }
+                Err(Invalid(message)) => {
+                    state.failed += 1;
+                    state.failures.push(format!("{}: {message}", item.id));
+                }
+            }
+        }
+        for user in &piece.users {
+            self.import_user(piece, user, &mut state).await?;
+        }
+        if let Some((segment, version)) = piece.segment {
+            self.add_members(segment, version, members).await?;
+        }
+        state.failures.truncate(FAILURES_MAX);
+        state.channels = channels.into_iter().collect();
+        if let Some(is_failed) = piece.last {
+            state.status = if is_failed { JobStatus::Failed } else { JobStatus::Completed };
+            state.completed = Some(self.arrival.at);
+        }
+        self.working.put(key, &state);
+        Ok(())
+    }
+
+    async fn import_endpoint(
+        &mut self,
+        item: &EndpointItem<'_>,
+        register: bool,
+    ) -> Result<Result<(), Invalid>, KvError> {
+        if register {
+            return self.endpoint(item).await;
+        }
+        let folded = folded(item.id).into_owned();
+        let row = domain::audience::Row::Endpoint(folded.clone());
+        if !self.working.audience(&self.app).is_loaded(&row) {
+            self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
+        }
+        let slot = self.working.audience(&self.app).endpoints.get(&folded);
+        let exists = slot.is_some_and(|slot| slot.value.is_some());
+        Ok(if exists { Ok(()) } else { Err(Invalid::new("endpoint does not exist")) })
+    }
+
+    /// A row that names only a user: the user must be there (spec/30 §6).
+    async fn import_user(
+        &mut self,
+        piece: &ImportPiece<'_>,
+        user: &str,
+        state: &mut JobState,
+    ) -> Result<(), KvError> {
+        let row = domain::audience::Row::User(user.to_owned());
+        if !self.working.audience(&self.app).is_loaded(&row) {
+            self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
+        }
+        let slot = self.working.audience(&self.app).users.get(user);
+        if slot.is_none_or(|slot| slot.value.is_none()) {
+            state.failed += 1;
+            state.failures.push(format!("{user}: user does not exist"));
+            return Ok(());
+        }
+        state.processed += 1;
+        if let Some((segment, version)) = piece.segment {
+            self.working.put(member_user_key(&self.app, segment, version, user), &Count(1));
+        }
+        Ok(())
+    }
+
+    async fn add_members(&mut self, segment: &str, version: u32, members: Vec<u32>) -> Result<(), KvError> {
+        let mut chunks: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
+        for ordinal in members {
+            chunks.entry(ordinal / MEMBER_CHUNK_ORDINALS).or_default().insert(ordinal);
+        }
+        for (chunk, added) in chunks {
+            let key: Key = member_key(&self.app, segment, version, chunk);
+            self.working.load_raw(self.engine, &[key.clone()], false).await?;
+            let mut bitmap = match self.working.get::<Members>(&key)? {
+                Some(Members(bytes)) => crate::bitmap::read(&bytes)?,
+                None => RoaringBitmap::new(),
+            };
+            bitmap |= added;
+            self.working.put(key, &Members(crate::bitmap::write(&bitmap)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! The two threads behind `append`: one gathers appends into groups and compresses them, the other writes and syncs.
+//!
+//! ```text
+//! append ─► queue ─► gather, compress ─► (hand over, no buffer) ─► write, fdatasync, publish, answer
+//! ```
+//!
+//! Nothing waits on purpose. While a group is synced the next one is compressed, and while that one waits for its turn the
+//! queue grows: the slower the disk, the larger the groups.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Shared;
+use super::disk::{OpenFile, is_full};
+use super::frame::{EncodedBody, Encoder, FrameHeader, GROUP_BYTES_MAX, HEADER_BYTES, RECORD_OVERHEAD_BYTES};
+use super::groups::Group;
+use super::recovery::new_tag;
+use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::log::{Partition, Position};
+
+/// After so long without an append the memory of the buffers and of the newest groups is given back.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// An append that waits for its answer.
+pub(super) struct Append {
+    pub(super) records: Vec<(Partition, Bytes)>,
+    /// Gets the position of the first record, when all are durable.
+    pub(super) answer: oneshot::Sender<Result<Position, Refusal>>,
+    /// Its share of the queue, given back with the answer.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// Why a group was not kept.
+#[derive(Debug, Clone)]
+pub(super) enum Refusal {
+    /// Nothing was kept; room may be made.
+    Full,
+    /// For good.
+    Failed(Arc<io::Error>),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+/// Appends that share a frame.
+pub(super) struct PreparedGroup {
+    appends: Vec<Append>,
+    body: EncodedBody,
+}
+
+/// The first thread: ends when every sender of the queue is gone and the queue is empty.
+pub(super) fn gather(shared: &Shared, queue: &Receiver<Append>, groups: &SyncSender<PreparedGroup>) {
+    let mut encoder = Encoder::default();
+    loop {
+        let first = match queue.recv_timeout(IDLE) {
+            Ok(append) => append,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                encoder.release();
+                shared.groups.clear();
+                match queue.recv() {
+                    Ok(append) => append,
+                    Err(_) => return,
+                }
+            }
+        };
+        let mut raw_bytes = raw_bytes(&first);
+        let mut appends = vec![first];
+        while raw_bytes < GROUP_BYTES_MAX
+            && let Ok(append) = queue.try_recv()
+        {
+            raw_bytes += self::raw_bytes(&append);
+            appends.push(append);
+        }
+        let records = appends.iter().flat_map(|append| &append.records);
+        let body = encoder.encode(records, raw_bytes, shared.options.compress);
+        if groups.send(PreparedGroup { appends, body }).is_err() {
+            return;
+        }
+    }
+}
+
+fn raw_bytes(append: &Append) -> usize {
+    append.records.iter().map(|(_, bytes)| bytes.len() + RECORD_OVERHEAD_BYTES).sum()
+}
+
+/// The second thread: the only one that changes the active file.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: OpenFile,
+    /// Length of the file: everything before it is durable, nothing is behind it.
+    pub(super) length_bytes: u64,
+    pub(super) next: Position,
+    /// Arrival of the last record.
+    pub(super) arrival: Timestamp,
+}
+
+impl Writer {
+    pub(super) fn run(mut self, groups: &Receiver<PreparedGroup>) {
+        for PreparedGroup { appends, mut body } in groups {
+            match self.write(&appends, &mut body) {
+                Ok(()) => self.publish(appends, &body),
+                Err(refusal) => self.refuse(appends, &refusal),
+            }
+        }
+    }
+
+    /// Makes a group durable, or keeps nothing of it.
+    fn write(&mut self, appends: &[Append], body: &mut EncodedBody) -> Result<(), Refusal> {
+        if let Some(error) = self.shared.failure.get() {
+            return Err(Refusal::Failed(Arc::clone(error)));
+        }
+        self.make_room(body.frame.len() as u64)?;
+        let now = self.shared.context.now().max(self.arrival);
+        let header = FrameHeader {
+            tag: self.segment.tag,
+            first: self.next,
+            arrival: now,
+            record_count: appends.iter().map(|append| append.records.len() as u32).sum(),
+            raw_bytes: body.raw_bytes,
+            stored_bytes: body.stored_bytes(),
+            codec: body.codec,
+            body_crc: body.body_crc,
+        };
+        body.frame[..HEADER_BYTES].copy_from_slice(&header.encode());
+        if let Err(error) = self.shared.disk.write_at(&self.file, &body.frame, self.length_bytes) {
+            if !is_full(&error) {
+                return Err(error.into());
+            }
+            self.shared.disk.truncate(&self.file, self.length_bytes)?;
+            return Err(Refusal::Full);
+        }
+        self.shared.disk.sync(&self.file)?;
+        self.arrival = now;
+        Ok(())
+    }
+
+    /// Checks the disk limit, and begins the next segment where this one is full.
+    fn make_room(&mut self, frame_bytes: u64) -> Result<(), Refusal> {
+        let options = &self.shared.options;
+        let is_empty = self.length_bytes == SEGMENT_HEADER_BYTES as u64;
+        let rolls = !is_empty && self.length_bytes + frame_bytes > options.segment_bytes_max;
+        let header_bytes = if rolls { SEGMENT_HEADER_BYTES as u64 } else { 0 };
+        let disk_bytes = self.shared.disk_bytes.load(Ordering::Acquire);
+        if options.disk_bytes_max.is_some_and(|max| disk_bytes + header_bytes + frame_bytes > max) {
+            return Err(Refusal::Full);
+        }
+        if !rolls {
+            return Ok(());
+        }
+        let tag = new_tag(&self.shared.context);
+        let disk = &*self.shared.disk;
+        let (segment, file) = match Segment::create(disk, &options.directory, self.next, tag, self.arrival) {
+            Ok(created) => created,
+            Err(error) if is_full(&error) => return Err(Refusal::Full),
+            Err(error) => return Err(error.into()),
+        };
+        self.segment = Arc::new(segment);
+        self.file = file;
+        self.length_bytes = header_bytes;
+        self.shared.lock_segments().push_back(Arc::clone(&self.segment));
+        self.shared.disk_bytes.fetch_add(header_bytes, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Lets readers see a durable group, then answers.
+    fn publish(&mut self, appends: Vec<Append>, body: &EncodedBody) {
+        let frame_bytes = body.frame.len() as u64;
+        let first = self.next;
+        let mut records = Vec::new();
+        let mut answers = Vec::with_capacity(appends.len());
+        for mut append in appends {
+            answers.push((append.answer, self.next, append.room));
+            self.next = Position(self.next.0 + append.records.len() as u64);
+            records.append(&mut append.records);
+        }
+        self.segment.extend(first, self.length_bytes, frame_bytes);
+        self.length_bytes += frame_bytes;
+        self.shared.groups.push_written(Group { first, arrival: self.arrival, records });
+        self.shared.count(frame_bytes, body);
+        self.shared.published.send_modify(|published| published.end = self.next);
+        for (answer, position, room) in answers {
+            drop(room);
+            // a caller that went away needs no answer
+            let _ = answer.send(Ok(position));
+        }
+    }
+
+    fn refuse(&self, appends: Vec<Append>, refusal: &Refusal) {
+        if let Refusal::Failed(error) = refusal {
+            self.shared.fail(error, &self.file.path);
+        }
+        for append in appends {
+            let _ = append.answer.send(Err(refusal.clone()));
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Also when the thread panics: nobody waits for what will never come.
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
