@@ -137,5 +137,11 @@ async fn load(kv: &dyn Kv, master_key: &MasterKey, access_key_id: &str) -> Resul
             ApiError::internal()
         })?,
     };
-    Ok(Caller { access_key_id: access_key_id.to_owned(), account: key.account, name: key.name, secret, policy })
+    Ok(Caller {
+        access_key_id: access_key_id.to_owned(),
+        account: key.account,
+        name: key.name,
+        secret,
+        policy,
+    })
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use store::tables::definitions::{self, Head};
 use store::tables::invocations;
 use store::value::{decode, encode};
-use store::{Batch, Durability, Key, Version};
+use store::{Batch, Durability, Key, KvError, Table, Version};
 
 use crate::callers::Caller;
 use crate::error::ApiError;
@@ -84,11 +84,12 @@ impl Cx {
     /// As this call, with what makes a repeat of it known, where the SDK sent that.
     pub(crate) fn with_invocation(mut self, headers: &HeaderMap, path_and_query: &str, body: &[u8]) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-        let id = text(INVOCATION_ID_HEADER).filter(|id| !id.is_empty() && id.len() <= INVOCATION_ID_BYTES_MAX);
+        let id =
+            text(INVOCATION_ID_HEADER).filter(|id| !id.is_empty() && id.len() <= INVOCATION_ID_BYTES_MAX);
         if let Some(id) = id.filter(|_| self.operation.mutating) {
             let hash = request_hash(self.operation.method, path_and_query, body);
             let key = invocations::key(&self.caller.access_key_id, self.operation.name, id, hash);
-            let is_first_attempt = text(ATTEMPT_HEADER).is_some_and(|text| is_first_attempt(text));
+            let is_first_attempt = text(ATTEMPT_HEADER).is_some_and(is_first_attempt);
             self.invocation = Some(Arc::new(Invocation { key, row: Version::ABSENT, is_first_attempt }));
         }
         self
@@ -175,6 +176,29 @@ impl Cx {
         }
         self.invocation = Some(Arc::new(Invocation { row: row_version, ..(**invocation).clone() }));
         Ok(None)
+    }
+
+    /// An id for an effect that must not happen twice when the SDK repeats the call: the same for every repeat.
+    pub fn effect_id(&self) -> String {
+        match &self.invocation {
+            Some(invocation) => engine::ids::derived(&[&invocation.key.as_bytes().escape_ascii().to_string()]),
+            None => self.new_id(),
+        }
+    }
+
+    /// Commits the beginning of an effect, durably. False: a call with the same id has begun it already, and nothing was
+    /// done.
+    pub async fn begin_effect(&self, mut batch: Batch, id: &str) -> Result<bool, ApiError> {
+        let begun = Key::new(Table::Invocations).text("effect").text(id);
+        let expires = self.now().plus(INVOCATION_KEPT);
+        batch.check(begun.clone(), Version::ABSENT);
+        batch.put(begun.clone(), Vec::new());
+        batch.put(invocations::expiry_key(expires, &begun), Vec::new());
+        match self.engine().kv.commit(batch, Durability::Durable).await {
+            Ok(_) => Ok(true),
+            Err(KvError::Conflict(key)) if key == begun => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Seals a secret for the store. `context` names the row and member it belongs to.

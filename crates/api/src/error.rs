@@ -135,9 +135,7 @@ impl ApiError {
 impl From<KvError> for ApiError {
     fn from(error: KvError) -> Self {
         match error {
-            KvError::Conflict(_) => {
-                Self { decide_again: true, ..Self::too_many_requests(BUSY_RETRY_AFTER) }
-            }
+            KvError::Conflict(_) => Self { decide_again: true, ..Self::too_many_requests(BUSY_RETRY_AFTER) },
             KvError::Full => Self::unavailable("No space is left to store this; try again later"),
             KvError::TooLarge { .. } | KvError::Corrupt(_) | KvError::Failed(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "state store refused a call");
@@ -151,8 +149,13 @@ impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Full => Self::unavailable("No space is left to store this; try again later"),
-            LogError::TooLarge(_) => Self::new(ErrorCode::PayloadTooLarge, "Request is too large to be stored"),
-            LogError::Trimmed(_) | LogError::BeyondEnd { .. } | LogError::Corrupt(_) | LogError::Failed(_) => {
+            LogError::TooLarge(_) => {
+                Self::new(ErrorCode::PayloadTooLarge, "Request is too large to be stored")
+            }
+            LogError::Trimmed(_)
+            | LogError::BeyondEnd { .. }
+            | LogError::Corrupt(_)
+            | LogError::Failed(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "log refused a call");
                 Self::internal()
             }

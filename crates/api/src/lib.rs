@@ -2,7 +2,7 @@
 //!
 //! A request passes, in this order ([`request`]):
 //!
-//! 1. **read**: at most 7 MB (PutEvents 4 MB), else 413; room for all bodies together is limited;
+//! 1. **read**: at most 7 MB (`PutEvents` 4 MB), else 413; room for all bodies together is limited;
 //! 2. **authenticate** ([`sigv4`], [`callers`]): SigV4 in header or query; the Host header counts as received;
 //! 3. **route** ([`router`]) on the *raw* path, or on `X-Amz-Target`; labels are decoded after splitting;
 //! 4. **authorise** ([`policy`]): the key's policy on action and resource ARN, then the account's rate ([`throttle`]);
@@ -17,19 +17,19 @@
 //!
 //! Only this crate knows SigV4, ARNs and error codes. It decides nothing about campaigns or endpoints: `domain` does.
 
-mod callers;
-mod context;
-mod error;
-mod paging;
+pub mod callers;
+pub mod context;
+pub mod error;
+pub mod paging;
 pub mod pinpoint;
 pub mod policy;
-mod protocol;
-mod request;
+pub mod protocol;
+pub mod request;
 mod router;
-mod routes;
+pub mod routes;
 pub mod secrets;
 mod serve;
-mod server;
+pub mod server;
 pub mod sigv4;
 pub mod sms_voice_v2;
 pub mod telemetry;

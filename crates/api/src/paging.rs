@@ -81,9 +81,7 @@ impl Page {
         };
         let after = match token.filter(|text| !text.is_empty()) {
             None => None,
-            Some(text) => {
-                Some(Place::parse(text).ok_or_else(|| ApiError::bad_request("Invalid token"))?)
-            }
+            Some(text) => Some(Place::parse(text).ok_or_else(|| ApiError::bad_request("Invalid token"))?),
         };
         Ok(Self { size, after })
     }

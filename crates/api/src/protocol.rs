@@ -107,7 +107,8 @@ impl Answer {
             Protocol::RestJson => rest_error(error, request_id),
             Protocol::Json10 => json10_error(error),
         };
-        let retry_after_seconds = error.retry_after.map(|wait| wait.as_millis().div_ceil(1_000).max(1) as u64);
+        let retry_after_seconds =
+            error.retry_after.map(|wait| wait.as_millis().div_ceil(1_000).max(1) as u64);
         Self {
             error_type: Some(name),
             retry_after_seconds,
@@ -118,7 +119,8 @@ impl Answer {
     /// The response with the headers that every one has.
     pub(crate) fn into_response(self, request_id: &RequestId) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
@@ -147,7 +149,9 @@ pub(crate) fn preflight(request_id: &RequestId) -> Response<Full<Bytes>> {
 
 fn rest_error(error: &ApiError, request_id: &RequestId) -> (u16, &'static str, serde_json::Value) {
     let (name, body) = match error.code {
-        Code::Service(code) => (code.name(), json!({"Message": error.message, "RequestID": request_id.as_str()})),
+        Code::Service(code) => {
+            (code.name(), json!({"Message": error.message, "RequestID": request_id.as_str()}))
+        }
         Code::AccessDenied => {
             ("AccessDeniedException", json!({"Message": error.message, "RequestID": request_id.as_str()}))
         }

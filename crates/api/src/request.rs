@@ -25,7 +25,7 @@ use crate::telemetry;
 
 /// Bytes of a request body (spec/95 §1).
 pub const BODY_BYTES_MAX: usize = 7 << 20;
-/// Bytes of the body of PutEvents.
+/// Bytes of the body of `PutEvents`.
 pub const PUT_EVENTS_BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes that are read and thrown away behind a body that is too large. A client that is still writing when the
 /// connection closes would see it reset, and not the 413.
@@ -118,9 +118,15 @@ struct Call<'a> {
 
 /// Who is asked for.
 enum Target<'a> {
-    Operation { route: &'a Route, labels: Labels },
+    Operation {
+        route: &'a Route,
+        labels: Labels,
+    },
     /// The place among the handlers of our own API, and the path behind [`OWN_PREFIX`].
-    Own { place: usize, path: &'a str },
+    Own {
+        place: usize,
+        path: &'a str,
+    },
 }
 
 impl<'a> Call<'a> {

@@ -10,7 +10,7 @@ use crate::error::ApiError;
 
 /// Paths to places of `T`, which is cheap to copy: an index into the table of routes.
 #[derive(Debug)]
-pub struct Router<T> {
+pub(crate) struct Router<T> {
     root: Node<T>,
 }
 
@@ -24,20 +24,23 @@ struct Node<T> {
 
 /// What was found, with the segments that stand for labels, in order and still encoded.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a, T> {
-    Route { route: T, labels: Vec<&'a str> },
+pub(crate) enum Found<'a, T> {
+    Route {
+        route: T,
+        labels: Vec<&'a str>,
+    },
     /// The path exists, with other methods.
     WrongMethod,
     Nothing,
 }
 
 impl<T: Copy> Router<T> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { root: Node::default() }
     }
 
     /// Adds a path template such as `/v1/apps/{application-id}`.
-    pub fn add(&mut self, method: &'static str, template: &'static str, route: T) {
+    pub(crate) fn add(&mut self, method: &'static str, template: &'static str, route: T) {
         let mut node = &mut self.root;
         for segment in segments(template) {
             node = if is_label(segment) {
@@ -46,12 +49,15 @@ impl<T: Copy> Router<T> {
                 node.literal(segment)
             };
         }
-        debug_assert!(node.routes.iter().all(|(known, _)| *known != method), "{method} {template} is there already");
+        debug_assert!(
+            node.routes.iter().all(|(known, _)| *known != method),
+            "{method} {template} is there already"
+        );
         node.routes.push((method, route));
     }
 
     /// The route of a request. `path` is raw, without the query; one trailing slash is ignored.
-    pub fn find<'a>(&self, method: &str, path: &'a str) -> Found<'a, T> {
+    pub(crate) fn find<'a>(&self, method: &str, path: &'a str) -> Found<'a, T> {
         let Some(path) = path.strip_prefix('/') else { return Found::Nothing };
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut search = Search { method, labels: Vec::new(), is_known_path: false };
@@ -77,13 +83,11 @@ struct Search<'m, 'a> {
 
 impl<T: Copy> Node<T> {
     fn literal(&mut self, segment: &'static str) -> &mut Self {
-        let place = match self.literals.iter().position(|(literal, _)| *literal == segment) {
-            Some(place) => place,
-            None => {
-                self.literals.push((segment, Self::default()));
-                self.literals.len() - 1
-            }
-        };
+        let known = self.literals.iter().position(|(literal, _)| *literal == segment);
+        let place = known.unwrap_or(self.literals.len());
+        if known.is_none() {
+            self.literals.push((segment, Self::default()));
+        }
         &mut self.literals[place].1
     }
 
@@ -121,12 +125,12 @@ impl<T> Default for Node<T> {
 }
 
 /// The names of the labels of a path template, in order.
-pub fn label_names(template: &'static str) -> Vec<&'static str> {
+pub(crate) fn label_names(template: &'static str) -> Vec<&'static str> {
     segments(template).filter(|segment| is_label(segment)).map(|label| &label[1..label.len() - 1]).collect()
 }
 
 /// The text of a label.
-pub fn decode_label(raw: &str) -> Result<String, ApiError> {
+pub(crate) fn decode_label(raw: &str) -> Result<String, ApiError> {
     match percent_decode_str(raw).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => Err(ApiError::bad_request("A part of the path is not UTF-8 text")),
@@ -134,7 +138,7 @@ pub fn decode_label(raw: &str) -> Result<String, ApiError> {
 }
 
 /// Names and values of a query in the order received.
-pub fn decode_query(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+pub(crate) fn decode_query(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     let decode = |text: &str| {
         // Forms write a space as `+`; signers of queries write `%20`, and `%2B` for a plus.
         let spaced = text.replace('+', " ");

@@ -21,7 +21,8 @@ pub const DECISIONS_MAX: usize = 8;
 /// A future whose type is forgotten.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-type TypedHandler = Box<dyn Fn(Cx, &RequestParts<'_>) -> Result<BoxFuture<Result<Answer, ApiError>>, ApiError> + Send + Sync>;
+type TypedHandler =
+    Box<dyn Fn(Cx, &RequestParts<'_>) -> Result<BoxFuture<Result<Answer, ApiError>>, ApiError> + Send + Sync>;
 type RawHandler = Box<dyn Fn(Cx, Labels, Bytes) -> BoxFuture<Result<RawAnswer, ApiError>> + Send + Sync>;
 
 /// The labels of a path, decoded: what a raw handler gets instead of an input.
@@ -69,7 +70,7 @@ pub(crate) struct Route {
 /// All operations of both services.
 #[derive(Debug, Default)]
 pub struct Routes {
-    routes: Vec<Route>,
+    table: Vec<Route>,
     router: Router<usize>,
     /// JSON 1.0 operations, by what `X-Amz-Target` says.
     targets: HashMap<String, usize>,
@@ -110,21 +111,21 @@ impl Routes {
     }
 
     fn add(mut self, spec: &'static OperationSpec, handler: Handler) -> Self {
-        let place = self.routes.len();
+        let place = self.table.len();
         match spec.service.target_prefix() {
             Some(prefix) => {
                 self.targets.insert(format!("{prefix}.{}", spec.name), place);
             }
             None => self.router.add(spec.method, spec.path, place),
         }
-        self.routes.push(Route { spec, labels: label_names(spec.path), handler });
+        self.table.push(Route { spec, labels: label_names(spec.path), handler });
         self
     }
 
     /// Adds a refusal for each operation of the model that has no handler.
     #[must_use]
     pub(crate) fn complete(self) -> Self {
-        let known = self.routes.iter().map(|route| (route.spec.service, route.spec.name)).collect();
+        let known = self.table.iter().map(|route| (route.spec.service, route.spec.name)).collect();
         let mut missing = Missing { known, routes: self };
         pinpoint::visit_operations(&mut missing);
         sms_voice_v2::visit_operations(&mut missing);
@@ -145,7 +146,7 @@ impl Routes {
     }
 
     pub(crate) fn route(&self, place: usize) -> &Route {
-        &self.routes[place]
+        &self.table[place]
     }
 }
 
@@ -171,7 +172,8 @@ impl OperationVisitor for Missing {
 
 /// The models have no code for this; a bad request is at least not tried again.
 fn not_implemented(spec: &OperationSpec) -> ApiError {
-    ApiError::bad_request(format!("{} is not implemented yet in this version", spec.name)).reason("UNKNOWN_OPERATION")
+    ApiError::bad_request(format!("{} is not implemented yet in this version", spec.name))
+        .reason("UNKNOWN_OPERATION")
 }
 
 /// Calls a handler: a repeat of an SDK gets the answer that the first call got, and a lost race is decided again.

@@ -19,7 +19,7 @@ use crate::server::Server;
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// How long a client may take to send a request's head, counted from the end of the request before: what closes idle
 /// connections too. Longer than SDKs keep theirs, so that it is mostly the client who closes.
-pub const HEAD_READ_MAX: Duration = Duration::from_secs(75);
+const HEAD_READ_MAX: Duration = Duration::from_secs(75);
 /// How long requests may go on after the shutdown began.
 pub const DRAIN_MAX: Duration = Duration::from_secs(25);
 /// Pause after the kernel refused a connection (no file descriptors left), which else would be tried in a tight loop.
@@ -42,7 +42,10 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, shutdown: Cancell
         server.tasks.wait().await;
     };
     if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
-        tracing::warn!(requests = server.in_flight(), "requests were still running when the time to drain was over");
+        tracing::warn!(
+            requests = server.in_flight(),
+            "requests were still running when the time to drain was over"
+        );
         abort.cancel();
         connections.wait().await;
     }

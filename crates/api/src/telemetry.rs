@@ -15,7 +15,14 @@ const NO_OPERATION: &str = "none";
 /// Counts and logs a call.
 pub(crate) fn answered(operation: Option<&'static OperationSpec>, answer: &Answer, took_ms: u64) {
     let operation = operation.map_or(NO_OPERATION, |spec| spec.name);
-    metrics::counter!(REQUESTS_TOTAL, "operation" => operation, "status" => answer.status.to_string()).increment(1);
+    metrics::counter!(REQUESTS_TOTAL, "operation" => operation, "status" => answer.status.to_string())
+        .increment(1);
     metrics::histogram!(REQUEST_DURATION_MS, "operation" => operation).record(took_ms as f64);
-    tracing::debug!(operation, status = answer.status, error = answer.error_type, duration_ms = took_ms, "answered");
+    tracing::debug!(
+        operation,
+        status = answer.status,
+        error = answer.error_type,
+        duration_ms = took_ms,
+        "answered"
+    );
 }

@@ -32,7 +32,8 @@ const PER_SECOND: [(&str, f64); 15] = [
 ];
 
 /// SMS and Voice v2 operations with a rate of their own.
-const SMS_VOICE_V2_PER_SECOND: [(&str, f64); 2] = [("PutOptedOutNumber", 10.0), ("DeleteOptedOutNumber", 10.0)];
+const SMS_VOICE_V2_PER_SECOND: [(&str, f64); 2] =
+    [("PutOptedOutNumber", 10.0), ("DeleteOptedOutNumber", 10.0)];
 
 /// Buckets remembered, at most: one for each account and operation that was called lately. Beyond it, full ones go, and
 /// all where none is full: everybody gets a new burst.

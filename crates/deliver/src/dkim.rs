@@ -22,8 +22,20 @@ mod tests;
 
 /// Signed where they are present, each occurrence of them. RFC 8058 wants the two about unsubscribing.
 const SIGNED_HEADERS: [&str; 14] = [
-    "from", "to", "cc", "reply-to", "subject", "date", "message-id", "mime-version", "content-type",
-    "content-transfer-encoding", "in-reply-to", "references", "list-unsubscribe", "list-unsubscribe-post",
+    "from",
+    "to",
+    "cc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "in-reply-to",
+    "references",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
 ];
 /// Signed once more than they are present, so that nobody adds another one on the way.
 const OVERSIGNED_HEADERS: [&str; 1] = ["from"];
@@ -143,7 +155,7 @@ pub(crate) fn sign(message: &[u8], key: &DkimKey, at: Timestamp) -> Result<Vec<u
     }
     let body_hash = BASE64.encode(digest(&SHA256, &canonical::body(body)));
     let mut value = format!(
-        " v=1; a={}; c=relaxed/relaxed; d={};\r\n s={}; t={};\r\n h={};\r\n bh={body_hash};\r\n b=",
+        " v=1; a={}; c=relaxed/relaxed;\r\n d={};\r\n s={}; t={};\r\n h={};\r\n bh={body_hash};\r\n b=",
         key.pair.algorithm(),
         key.domain,
         key.selector,
@@ -164,6 +176,10 @@ pub(crate) fn sign(message: &[u8], key: &DkimKey, at: Timestamp) -> Result<Vec<u
 impl fmt::Debug for DkimKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { domain, selector, pair: _secret } = self;
-        formatter.debug_struct("DkimKey").field("domain", domain).field("selector", selector).finish_non_exhaustive()
+        formatter
+            .debug_struct("DkimKey")
+            .field("domain", domain)
+            .field("selector", selector)
+            .finish_non_exhaustive()
     }
 }

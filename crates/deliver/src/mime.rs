@@ -33,8 +33,22 @@ const REPLY_TO_MAX: usize = 50;
 
 /// Headers that this crate writes, or that have a meaning to servers on the way: never the caller's. Lower case.
 const RESERVED_HEADERS: [&str; 16] = [
-    "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path",
-    "received", "dkim-signature", "content-type", "content-transfer-encoding", "content-disposition",
+    "from",
+    "sender",
+    "to",
+    "cc",
+    "bcc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "return-path",
+    "received",
+    "dkim-signature",
+    "content-type",
+    "content-transfer-encoding",
+    "content-disposition",
 ];
 
 /// A message on its way to one recipient.
@@ -84,9 +98,8 @@ pub enum Refused {
 
 /// Builds the message and signs it with the key of the sender's domain (or of the closest domain above), if there is one.
 pub fn build(mail: &Email, keys: &[DkimKey]) -> Result<Message, Refused> {
-    let address = |field, text: &str| {
-        MailAddress::parse(text).map_err(|error| Refused::Address { field, error })
-    };
+    let address =
+        |field, text: &str| MailAddress::parse(text).map_err(|error| Refused::Address { field, error });
     let from = address("the sender", &mail.from)?;
     let to = address("the recipient", &mail.to)?;
     let envelope_from = match mail.return_path.as_deref() {
@@ -257,7 +270,9 @@ fn write_list_unsubscribe(
     if entries.is_empty() {
         return Ok(());
     }
-    out.push_str(&format!("List-Unsubscribe: {}\r\n", entries.join(",\r\n ")));
+    out.push_str("List-Unsubscribe: ");
+    out.push_str(&entries.join(",\r\n "));
+    out.push_str("\r\n");
     if unsubscribe.url.is_some() {
         out.push_str("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
     }
@@ -280,6 +295,6 @@ fn body(text: &str) -> String {
 /// What separates the parts: the same for the same delivery, and nothing that a template can guess.
 fn boundary(delivery_id: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, delivery_id.as_bytes());
-    let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("cp-{hex}")
+    let bits = digest.as_ref().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    format!("cp-{bits:032x}")
 }

@@ -9,6 +9,9 @@ use crate::mime;
 use crate::outcome::Outcome;
 use crate::smtp::{SmtpClient, SmtpOptions, TlsError};
 
+#[cfg(test)]
+mod tests;
+
 /// The transport cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum EmailTransportError {

@@ -180,7 +180,8 @@ impl Received {
             return Some(SendStatus::CampaignCap);
         }
         let since = now.minus(DAILY_PERIOD);
-        let counts = |(at, of): &&(Timestamp, String)| *at > since && (limits.daily_is_shared || of == campaign);
+        let counts =
+            |(at, of): &&(Timestamp, String)| *at > since && (limits.daily_is_shared || of == campaign);
         let daily = self.recent.iter().filter(counts).count();
         limits.daily.is_some_and(|limit| daily >= limit as usize).then_some(SendStatus::DailyCap)
     }

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod endpoints;
 pub mod events;
 pub mod ids;
+pub mod import;
 pub mod messages;
 pub mod records;
 pub mod rendering;

@@ -97,14 +97,17 @@ impl DirectRequest {
         }
         let mut email = DirectEmail::default();
         if let Some(message) = message {
-            let part = |part: &Option<wire::SimpleEmailPart>| part.as_ref().and_then(|part| part.data.clone());
+            let part =
+                |part: &Option<wire::SimpleEmailPart>| part.as_ref().and_then(|part| part.data.clone());
             if let Some(simple) = &message.simple_email {
                 email.content.subject = part(&simple.subject);
                 email.content.html = part(&simple.html_part);
                 email.content.text = part(&simple.text_part);
                 let headers = simple.headers.iter().flatten();
                 email.content.headers = headers
-                    .filter_map(|header| Some((header.name.clone()?, header.value.clone().unwrap_or_default())))
+                    .filter_map(|header| {
+                        Some((header.name.clone()?, header.value.clone().unwrap_or_default()))
+                    })
                     .collect();
             }
             if email.content.text.is_none() {
@@ -139,7 +142,10 @@ impl DirectRequest {
     /// What is particular to an endpoint that was named, or to the user through whom it was found.
     pub fn of_endpoint(&self, id: &str, user: Option<&str>) -> Overrides {
         let named = self.endpoints.get(id).or_else(|| {
-            self.endpoints.iter().find(|(name, _)| name.to_lowercase() == id).map(|(_, configuration)| configuration)
+            self.endpoints
+                .iter()
+                .find(|(name, _)| name.to_lowercase() == id)
+                .map(|(_, configuration)| configuration)
         });
         let configuration = user.and_then(|user| self.users.get(user)).or(named);
         let Some(configuration) = configuration else { return Overrides::default() };
@@ -184,7 +190,10 @@ pub fn check_channel(
         return Err((SendStatus::ChannelMismatch, "Either template or email message must be specified"));
     }
     if !enabled(channel) {
-        return Err((SendStatus::UnsupportedChannel, "No channel of type EMAIL is enabled for the application"));
+        return Err((
+            SendStatus::UnsupportedChannel,
+            "No channel of type EMAIL is enabled for the application",
+        ));
     }
     Ok(())
 }

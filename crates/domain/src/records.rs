@@ -36,14 +36,20 @@ pub struct Record<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Body<'a> {
     /// PutEvents: the request body as sent (or the items of it that belong to one shard).
-    Events { json: &'a str },
+    Events {
+        json: &'a str,
+    },
     /// UpdateEndpoint and UpdateEndpointsBatch.
     Endpoints {
         #[serde(borrow)]
         items: Vec<EndpointItem<'a>>,
     },
-    EndpointDeleted { endpoint: &'a str },
-    UserDeleted { user: &'a str },
+    EndpointDeleted {
+        endpoint: &'a str,
+    },
+    UserDeleted {
+        user: &'a str,
+    },
     AttributesBlocked {
         kind: AttributeKind,
         #[serde(borrow)]

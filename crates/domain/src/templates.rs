@@ -22,13 +22,16 @@ impl EmailTemplate {
     pub fn parse_document(document: &str) -> Result<Self, Invalid> {
         let request: wire::EmailTemplateRequest = parse(document)?;
         let defaults = request.default_substitutions.as_deref().unwrap_or_default();
-        let defaults = parse_default_substitutions(defaults).map_err(|error| Invalid::new(error.to_string()))?;
+        let defaults =
+            parse_default_substitutions(defaults).map_err(|error| Invalid::new(error.to_string()))?;
         let headers = request.headers.into_iter().flatten();
         Ok(Self {
             subject: request.subject,
             html: request.html_part,
             text: request.text_part,
-            headers: headers.filter_map(|header| Some((header.name?, header.value.unwrap_or_default()))).collect(),
+            headers: headers
+                .filter_map(|header| Some((header.name?, header.value.unwrap_or_default())))
+                .collect(),
             defaults,
         })
     }

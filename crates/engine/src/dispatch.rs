@@ -30,6 +30,7 @@ mod recover;
 mod send;
 mod waiters;
 
+pub use claim::delivery_id;
 pub use recover::recover;
 pub use send::send;
 pub use waiters::{Deliveries, DeliveryOutcome};

@@ -10,6 +10,7 @@ use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
 use tokio::sync::{Notify, watch};
 
 use crate::audiences::Audiences;
+use crate::contacts::Contacts;
 use crate::dispatch::Deliveries;
 
 /// Refusals kept for those who wait for them; an older one is dropped when there are more.
@@ -29,6 +30,8 @@ pub struct Shared {
     pub log: Arc<dyn Log>,
     /// The audience indexes, kept by the projection.
     pub audiences: Audiences,
+    /// How endpoints are reached, kept by the projection.
+    pub contacts: Contacts,
     /// The next record that the projection will fold; everything before it is in the state and in the indexes.
     progress: watch::Sender<Position>,
     verdicts: Mutex<BTreeMap<(Position, u32), String>>,
@@ -63,6 +66,7 @@ impl Engine {
             kv,
             log,
             audiences: Audiences::default(),
+            contacts: Contacts::default(),
             progress: watch::Sender::new(Position(0)),
             verdicts: Mutex::default(),
             caught_up_ms,

@@ -5,10 +5,15 @@
 
 pub mod audiences;
 mod bitmap;
+pub mod campaigns;
+pub mod contacts;
 pub mod dispatch;
+pub mod due;
 pub mod handle;
 pub mod ids;
 pub mod index;
 pub mod project;
+pub mod reads;
+pub mod segments;
 
-pub use handle::{Engine, NotProjected};
+pub use handle::{Engine, NotProjected, SHARD};

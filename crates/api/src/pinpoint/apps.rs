@@ -1,7 +1,8 @@
 //! Projects.
 
 use model::pinpoint::{
-    ApplicationResponse, ApplicationsResponse, CreateAppRequest, DeleteAppRequest, GetAppRequest, GetAppsRequest,
+    ApplicationResponse, ApplicationsResponse, CreateAppRequest, DeleteAppRequest, GetAppRequest,
+    GetAppsRequest,
 };
 use serde::{Deserialize, Serialize};
 use store::tables::definitions::{self, Definitions, Head};
@@ -13,9 +14,9 @@ use crate::error::ApiError;
 use crate::paging::{Page, Place};
 
 /// Projects of an account.
-pub const APPS_MAX: usize = 10_000;
+pub(super) const APPS_MAX: usize = 10_000;
 /// Characters of a project's name.
-pub const NAME_CHARACTERS_MAX: usize = 256;
+pub(super) const NAME_CHARACTERS_MAX: usize = 256;
 
 /// Rows of an application's definitions that are deleted in the commit that deletes the application; what is beyond is left
 /// for the purge.
@@ -28,7 +29,7 @@ struct Document {
     name: String,
 }
 
-pub async fn create_app(cx: Cx, input: CreateAppRequest) -> Result<ApplicationResponse, ApiError> {
+pub(super) async fn create_app(cx: Cx, input: CreateAppRequest) -> Result<ApplicationResponse, ApiError> {
     let request = input.create_application_request;
     let name = request.name;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARACTERS_MAX {
@@ -47,14 +48,14 @@ pub async fn create_app(cx: Cx, input: CreateAppRequest) -> Result<ApplicationRe
     Ok(output)
 }
 
-pub async fn get_app(cx: Cx, input: GetAppRequest) -> Result<ApplicationResponse, ApiError> {
+pub(super) async fn get_app(cx: Cx, input: GetAppRequest) -> Result<ApplicationResponse, ApiError> {
     let found = apps(&cx).latest(&*cx.engine().kv, &input.application_id).await?;
     let (head, _, body) = found.ok_or_else(ApiError::app_not_found)?;
     let document: Document = serde_json::from_str(&body.document)?;
     Ok(response(&cx, head, document.name))
 }
 
-pub async fn get_apps(cx: Cx, input: GetAppsRequest) -> Result<ApplicationsResponse, ApiError> {
+pub(super) async fn get_apps(cx: Cx, input: GetAppsRequest) -> Result<ApplicationsResponse, ApiError> {
     let page = Page::parse(input.page_size.as_deref(), input.token.as_deref())?;
     let (heads, next_token) = page.cut(apps(&cx).heads(&*cx.engine().kv).await?, Place::of_head);
     let mut item = Vec::with_capacity(heads.len());
@@ -69,7 +70,7 @@ pub async fn get_apps(cx: Cx, input: GetAppsRequest) -> Result<ApplicationsRespo
 }
 
 /// Deletes the application and its definitions. Its audience goes by the record that the engine writes to the log.
-pub async fn delete_app(cx: Cx, input: DeleteAppRequest) -> Result<ApplicationResponse, ApiError> {
+pub(super) async fn delete_app(cx: Cx, input: DeleteAppRequest) -> Result<ApplicationResponse, ApiError> {
     let id = input.application_id;
     let found = apps(&cx).latest(&*cx.engine().kv, &id).await?;
     let (head, row, body) = found.ok_or_else(ApiError::app_not_found)?;
@@ -115,4 +116,3 @@ fn response(cx: &Cx, head: Head, name: String) -> ApplicationResponse {
         tags: Some(tags),
     }
 }
-

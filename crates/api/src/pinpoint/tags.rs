@@ -13,29 +13,33 @@ use crate::context::Cx;
 use crate::error::ApiError;
 
 /// Tags of a resource.
-pub const TAGS_MAX: usize = 50;
+pub(super) const TAGS_MAX: usize = 50;
 /// Characters of a tag's key.
-pub const KEY_CHARACTERS_MAX: usize = 128;
+pub(super) const KEY_CHARACTERS_MAX: usize = 128;
 /// Characters of a tag's value.
-pub const VALUE_CHARACTERS_MAX: usize = 256;
+pub(super) const VALUE_CHARACTERS_MAX: usize = 256;
 /// Keys that begin so are reserved.
 const RESERVED_PREFIX: &str = "aws:";
 
 /// Tags by key.
-pub type Tags = BTreeMap<String, String>;
+pub(super) type Tags = BTreeMap<String, String>;
 
 /// Tags as they may be stored; 400 where they break a rule.
-pub fn checked(tags: Tags) -> Result<Tags, ApiError> {
+pub(super) fn checked(tags: Tags) -> Result<Tags, ApiError> {
     if tags.len() > TAGS_MAX {
         return Err(ApiError::bad_request(format!("A resource can have at most {TAGS_MAX} tags")));
     }
     for (key, value) in &tags {
         let characters = key.chars().count();
         if characters == 0 || characters > KEY_CHARACTERS_MAX {
-            return Err(ApiError::bad_request(format!("Tag key must have 1 to {KEY_CHARACTERS_MAX} characters")));
+            return Err(ApiError::bad_request(format!(
+                "Tag key must have 1 to {KEY_CHARACTERS_MAX} characters"
+            )));
         }
         if value.chars().count() > VALUE_CHARACTERS_MAX {
-            return Err(ApiError::bad_request(format!("Tag value has more than {VALUE_CHARACTERS_MAX} characters")));
+            return Err(ApiError::bad_request(format!(
+                "Tag value has more than {VALUE_CHARACTERS_MAX} characters"
+            )));
         }
         if key.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
             return Err(ApiError::bad_request("Tag keys that begin with aws: are reserved"));
@@ -53,13 +57,16 @@ fn is_allowed(character: char) -> bool {
     character.is_alphanumeric() || character.is_whitespace() || "_.:/=+-@".contains(character)
 }
 
-pub async fn list_tags_for_resource(cx: Cx, input: ListTagsForResourceRequest) -> Result<TagsModel, ApiError> {
+pub(super) async fn list_tags_for_resource(
+    cx: Cx,
+    input: ListTagsForResourceRequest,
+) -> Result<TagsModel, ApiError> {
     let (definitions, id) = resource(&cx, &input.resource_arn)?;
     let (head, _) = definitions.head(kv(&cx), &id).await?.ok_or_else(ApiError::not_found)?;
     Ok(TagsModel { tags: head.tags })
 }
 
-pub async fn tag_resource(cx: Cx, input: TagResourceRequest) -> Result<NoOutput, ApiError> {
+pub(super) async fn tag_resource(cx: Cx, input: TagResourceRequest) -> Result<NoOutput, ApiError> {
     let new = checked(input.tags_model.tags)?;
     let change = |mut tags: Tags| {
         tags.extend(new);
@@ -68,7 +75,7 @@ pub async fn tag_resource(cx: Cx, input: TagResourceRequest) -> Result<NoOutput,
     change_tags(&cx, &input.resource_arn, change).await
 }
 
-pub async fn untag_resource(cx: Cx, input: UntagResourceRequest) -> Result<NoOutput, ApiError> {
+pub(super) async fn untag_resource(cx: Cx, input: UntagResourceRequest) -> Result<NoOutput, ApiError> {
     if input.tag_keys.is_empty() {
         return Err(ApiError::bad_request("tagKeys is required"));
     }
@@ -144,7 +151,8 @@ mod tests {
         check(&"ü".repeat(128), &"ü".repeat(256), true);
         check(&"k".repeat(129), "", false);
         check("k", &"v".repeat(257), false);
-        let many = |count: usize| (0..count).map(|number| (format!("k{number}"), String::new())).collect::<Tags>();
+        let many =
+            |count: usize| (0..count).map(|number| (format!("k{number}"), String::new())).collect::<Tags>();
         assert!(checked(many(50)).is_ok());
         assert!(checked(many(51)).is_err());
     }

@@ -21,8 +21,16 @@ fn paths_are_found_by_their_raw_segments() {
     check("GET", "/v1/apps", &Found::Route { route: 1, labels: vec![] });
     check("POST", "/v1/apps/", &Found::Route { route: 2, labels: vec![] });
     check("GET", "/v1/apps/a%2Fb", &Found::Route { route: 3, labels: vec!["a%2Fb"] });
-    check("GET", "/v1/apps/x/endpoints/a%2Fb%20c", &Found::Route { route: 4, labels: vec!["x", "a%2Fb%20c"] });
-    check("GET", "/v1/apps/apps/endpoints/endpoints", &Found::Route { route: 4, labels: vec!["apps", "endpoints"] });
+    check(
+        "GET",
+        "/v1/apps/x/endpoints/a%2Fb%20c",
+        &Found::Route { route: 4, labels: vec!["x", "a%2Fb%20c"] },
+    );
+    check(
+        "GET",
+        "/v1/apps/apps/endpoints/endpoints",
+        &Found::Route { route: 4, labels: vec!["apps", "endpoints"] },
+    );
 }
 
 #[test]
@@ -36,7 +44,9 @@ fn other_methods_and_other_paths_are_told_apart() {
     check("DELETE", "/v1/apps", &Found::WrongMethod);
     check("DELETE", "/v1/apps/x/", &Found::WrongMethod);
     check("get", "/v1/apps", &Found::WrongMethod);
-    for path in ["/", "/v1", "/v1/app", "/v1//apps", "/v1/apps//", "//v1/apps", "/v1/apps/x/endpoints", "v1/apps", ""] {
+    for path in
+        ["/", "/v1", "/v1/app", "/v1//apps", "/v1/apps//", "//v1/apps", "/v1/apps/x/endpoints", "v1/apps", ""]
+    {
         check("GET", path, &Found::Nothing);
     }
     check("GET", "/v1/apps//endpoints/e", &Found::Nothing);

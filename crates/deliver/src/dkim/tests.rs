@@ -52,7 +52,8 @@ fn verify(signed: &str, public: &[u8]) -> Result<(), String> {
         .split("\r\n")
         .map(|line| {
             let (name, value) = line.split_once(':').unwrap();
-            let value = value.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+            let value =
+                value.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
             (name.trim_end().to_lowercase(), value)
         })
         .collect();
@@ -87,14 +88,16 @@ fn verify(signed: &str, public: &[u8]) -> Result<(), String> {
     for name in tag("h").split(':') {
         if let Some(at) = left.iter().rposition(|(field, _)| field == name) {
             let (name, value) = left.remove(at);
-            data += &format!("{name}:{value}\r\n");
+            data.extend([&name, ":", &value, "\r\n"]);
         }
     }
     let (before, _) = signature.1.rsplit_once("b=").unwrap();
-    data += &format!("dkim-signature:{before}b=");
+    data.extend(["dkim-signature:", before, "b="]);
     let given = BASE64.decode(tag("b")).unwrap();
     let valid = match tag("a").as_str() {
-        "rsa-sha256" => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).verify(data.as_bytes(), &given),
+        "rsa-sha256" => {
+            UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).verify(data.as_bytes(), &given)
+        }
         "ed25519-sha256" => {
             UnparsedPublicKey::new(&ED25519, public).verify(digest(&SHA256, data.as_bytes()).as_ref(), &given)
         }
@@ -121,7 +124,9 @@ fn signatures_verify_and_changes_are_found() {
     for pem in [ED25519_PEM, rsa_pem()] {
         let key = DkimKey::new("example.com", "s1", pem).unwrap();
         let public = public_of(&key);
-        for message in [MESSAGE, RFC_8463_MESSAGE, "From: a@example.com\r\n\r\n", "From: a@example.com\r\n\r\n\r\n\r\n"] {
+        for message in
+            [MESSAGE, RFC_8463_MESSAGE, "From: a@example.com\r\n\r\n", "From: a@example.com\r\n\r\n\r\n\r\n"]
+        {
             let signed = signed(message, &key);
             assert_eq!(verify(&signed, &public), Ok(()), "{signed}");
             for line in signed.split("\r\n") {
@@ -149,7 +154,17 @@ fn signatures_verify_and_changes_are_found() {
 fn a_signature_as_it_travels() {
     let key = DkimKey::new("football.example.com", "brisbane", ED25519_PEM).unwrap();
     let header = sign(RFC_8463_MESSAGE.as_bytes(), &key, Timestamp(1_528_637_909_000)).unwrap();
-    insta::assert_snapshot!(String::from_utf8(header).unwrap().replace("\r\n", "\n"), @"");
+    insta::assert_snapshot!(String::from_utf8(header).unwrap().replace("\r\n", "\n"), @"
+    DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;
+     d=football.example.com;
+     s=brisbane; t=1528637909;
+     h=from:from:to:subject:date:
+     message-id;
+     bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
+     b=
+     F/JN27RE8WeF+RdjN8Ng84zUPcvrlMh4hNwVRtDoWU61zpaJX/rj6Y8dIoXtoPei57kfXaD3
+     mqRSrBWAuuJIDw==
+    ");
 }
 
 #[test]

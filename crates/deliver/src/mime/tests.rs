@@ -1,7 +1,7 @@
 //! Messages as they travel.
 
 use domain::ids::DeliveryId;
-use mail_parser::{HeaderValue, MessageParser};
+use mail_parser::{HeaderForm, MessageParser};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,7 +36,34 @@ fn a_whole_message() {
     assert_eq!((message.from.as_str(), message.to.as_str()), ("bounces@example.com", "ann@example.org"));
     assert_eq!((message.eight_bit, message.utf8_address), (false, false));
     assert_eq!(build(&mail(), &[]).unwrap(), message, "the same bytes each time");
-    insta::assert_snapshot!(String::from_utf8(message.bytes).unwrap().replace("\r\n", "\n"), @"");
+    insta::assert_snapshot!(String::from_utf8(message.bytes).unwrap().replace("\r\n", "\n"), @r#"
+    From: =?utf-8?b?R3LDvMOfZSAmIENvLCBHbWJI?= <Shop@example.com>
+    To: ann@example.org
+    Reply-To: =?utf-8?b?SGVscCwgRGVzaw==?= <help@example.com>, b@example.com
+    Subject: Ihr Gutschein =?utf-8?b?w7xiZXI=?= 5 =?utf-8?b?4oKs?=
+    Date: Mon, 21 Sep 2026 14:13:20 +0000
+    Message-ID: <0f1e2d3c@example.com>
+    X-Campaign: spring sale
+    List-Unsubscribe: <https://example.com/u?t=abc>,
+     <mailto:stop@example.com?subject=stop>
+    List-Unsubscribe-Post: List-Unsubscribe=One-Click
+    MIME-Version: 1.0
+    Content-Type: multipart/alternative;
+     boundary="cp-d1b0aae58822367cec0912e5e738b7b3"
+
+    --cp-d1b0aae58822367cec0912e5e738b7b3
+    Content-Type: text/plain; charset=utf-8
+    Content-Transfer-Encoding: base64
+
+    R3LDvMOfZSwgQW5uDQouDQo=
+    --cp-d1b0aae58822367cec0912e5e738b7b3
+    Content-Type: text/html; charset=utf-8
+    Content-Transfer-Encoding: quoted-printable
+
+    <p>Gr=C3=BC=C3=9Fe, <b>Ann</b></p>
+
+    --cp-d1b0aae58822367cec0912e5e738b7b3--
+    "#);
 }
 
 #[test]
@@ -211,7 +238,7 @@ proptest! {
         };
         let Ok(message) = build(&mail, &[]) else {
             // Refused for a reason that is in the texts.
-            let controls = name.trim().contains(char::is_control) || value.trim().contains(char::is_control);
+            let controls = name.trim_start().contains(char::is_control) || value.trim().contains(char::is_control);
             prop_assert!(controls || has_long_word(&value) || has_long_word(&subject) || name.len() > 500);
             return Ok(());
         };
@@ -231,7 +258,8 @@ proptest! {
             prop_assert_eq!(words(parsed.subject().unwrap_or_default()), words(&subject));
         }
         if !value.contains("=?") {
-            let read = match parsed.header("X-Custom") { Some(HeaderValue::Text(text)) => text.as_ref(), _ => "" };
+            let read = parsed.header_as("X-Custom", HeaderForm::Text);
+            let read = read.first().and_then(|read| read.as_text()).unwrap_or_default();
             prop_assert_eq!(words(read), words(&value));
         }
         prop_assert_eq!(lines(&parsed.body_text(0).unwrap_or_default()), lines(&text));

@@ -16,7 +16,12 @@ pub(super) struct Envelope {
 }
 
 /// The message as `recipient` sees it. Its id is given when it is stored.
-pub(super) fn read(message: &[u8], envelope: &Envelope, recipient: &str, received: Timestamp) -> SandboxMessage {
+pub(super) fn read(
+    message: &[u8],
+    envelope: &Envelope,
+    recipient: &str,
+    received: Timestamp,
+) -> SandboxMessage {
     let mut read = SandboxMessage {
         id: 0,
         channel: ChannelType::Email,
@@ -46,8 +51,7 @@ pub(super) fn read(message: &[u8], envelope: &Envelope, recipient: &str, receive
         let left = parsed.message_id().and_then(|id| id.split('@').next());
         read.delivery_id = left.filter(|id| !id.is_empty()).map(str::to_owned);
     }
-    read.headers =
-        parsed.headers_raw().map(|(name, value)| (name.to_owned(), unfolded(value))).collect();
+    read.headers = parsed.headers_raw().map(|(name, value)| (name.to_owned(), unfolded(value))).collect();
     read
 }
 

@@ -78,7 +78,9 @@ pub(super) async fn run(
             continue;
         };
         match session.command(text.trim_end()) {
-            Next::Continue if session.errors > ERRORS_MAX => return session.part("421 4.7.0 too many errors").await,
+            Next::Continue if session.errors > ERRORS_MAX => {
+                return session.part("421 4.7.0 too many errors").await;
+            }
             Next::Continue => {}
             Next::Data => session.data().await?,
             Next::Close => return session.flush().await,
@@ -100,7 +102,9 @@ impl Session<'_> {
                 self.greeted = true;
                 self.envelope = None;
                 let size = format!("250-SIZE {MESSAGE_BYTES_MAX}");
-                for line in ["250-sandbox.counterpoint", "250-PIPELINING", "250-8BITMIME", "250-SMTPUTF8", &size] {
+                for line in
+                    ["250-sandbox.counterpoint", "250-PIPELINING", "250-8BITMIME", "250-SMTPUTF8", &size]
+                {
                     self.reply(line);
                 }
                 self.reply("250 DSN");
@@ -157,7 +161,9 @@ impl Session<'_> {
         let Some(envelope) = &mut self.envelope else {
             return self.mistake("503 5.5.1 MAIL first");
         };
-        let Some((recipient, _parameters)) = path(rest, "TO:").filter(|(recipient, _)| recipient.contains('@')) else {
+        let Some((recipient, _parameters)) =
+            path(rest, "TO:").filter(|(recipient, _)| recipient.contains('@'))
+        else {
             return self.mistake("501 5.5.4 RCPT TO:<address>");
         };
         if envelope.recipients.len() >= RECIPIENTS_MAX {
@@ -187,6 +193,8 @@ impl Session<'_> {
         self.flush().await?;
         let mut message = Vec::new();
         let mut too_large = false;
+        // A lone line feed makes no line: who takes it for one can be made to end a message early.
+        let mut at_line_start = true;
         loop {
             let start = message.len();
             let read = read_line(&mut self.stream, &mut message, DATA_LINE_BYTES_MAX);
@@ -197,13 +205,14 @@ impl Session<'_> {
                 Ok(Err(error)) => return Err(error),
                 Err(_elapsed) => return self.cut("421 4.4.2 idle for too long").await,
             }
-            if &message[start..] == b".\r\n" {
+            if at_line_start && &message[start..] == b".\r\n" {
                 message.truncate(start);
                 break;
             }
-            if message[start] == b'.' {
+            if at_line_start && message[start] == b'.' {
                 message.remove(start);
             }
+            at_line_start = message.ends_with(b"\r\n");
             if message.len() > MESSAGE_BYTES_MAX {
                 too_large = true;
                 message.clear();

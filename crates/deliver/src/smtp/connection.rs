@@ -35,6 +35,7 @@ pub(super) struct Connection {
 }
 
 /// Extensions that the server offers and we use.
+#[expect(clippy::struct_excessive_bools, reason = "each extension is offered or not")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     pub(super) pipelining: bool,
@@ -82,7 +83,9 @@ impl Connection {
             if connection.capabilities.start_tls {
                 connection = connection.start_tls(tls, &hello).await?;
             } else if options.tls == TlsMode::Required {
-                return Err(NoConnection::new("the server does not offer STARTTLS, which is required".to_owned()));
+                return Err(NoConnection::new(
+                    "the server does not offer STARTTLS, which is required".to_owned(),
+                ));
             }
         }
         if let Some(credentials) = &options.credentials {
@@ -154,7 +157,11 @@ impl Connection {
         } else {
             return Err(NoConnection::new("the server offers neither AUTH PLAIN nor AUTH LOGIN".to_owned()));
         };
-        if reply.code == 235 { Ok(()) } else { Err(NoConnection::refused("the credentials were refused", &reply)) }
+        if reply.code == 235 {
+            Ok(())
+        } else {
+            Err(NoConnection::refused("the credentials were refused", &reply))
+        }
     }
 
     /// Sends one command and waits for its reply.
@@ -175,7 +182,11 @@ impl Connection {
 
     /// Writes and flushes `bytes`; `handed_over` says how many the operating system (or the TLS layer) took, also after an
     /// error. A server cannot have what was not handed over.
-    pub(super) async fn write_counted(&mut self, bytes: &[u8], handed_over: &mut usize) -> Result<(), Broken> {
+    pub(super) async fn write_counted(
+        &mut self,
+        bytes: &[u8],
+        handed_over: &mut usize,
+    ) -> Result<(), Broken> {
         let limit = self.timeouts.block;
         let stream = self.stream.get_mut();
         while *handed_over < bytes.len() {
@@ -197,7 +208,9 @@ impl Connection {
             self.stream.get_mut().flush().await?;
             read_reply(&mut self.stream, self.timeouts.quit).await
         };
-        if let Ok(Err(error)) | Err(error) = timeout(self.timeouts.quit, farewell).await.map_err(|_| Broken::Closed) {
+        if let Ok(Err(error)) | Err(error) =
+            timeout(self.timeouts.quit, farewell).await.map_err(|_| Broken::Closed)
+        {
             tracing::debug!(%error, "SMTP connection was not closed politely");
         }
     }

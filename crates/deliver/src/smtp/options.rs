@@ -140,7 +140,8 @@ impl SmtpOptions {
             "ca_file" => self.ca_file = Some(PathBuf::from(value)),
             "connections" => {
                 self.connections = number(&value, CONNECTIONS_MAX as u64)
-                    .ok_or(expected("connections", "a number from 1 to 1000"))? as usize;
+                    .ok_or(expected("connections", "a number from 1 to 1000"))?
+                    as usize;
             }
             "messages_per_connection" => {
                 self.messages_per_connection = number(&value, u64::from(u32::MAX))
@@ -155,7 +156,8 @@ impl SmtpOptions {
                     seconds(&value).ok_or(expected("message_timeout_seconds", "a number from 1 to 86400"))?;
             }
             "hello" => {
-                let usable = !value.is_empty() && value.len() <= 255 && value.bytes().all(|it| it.is_ascii_graphic());
+                let usable =
+                    !value.is_empty() && value.len() <= 255 && value.bytes().all(|it| it.is_ascii_graphic());
                 self.hello = Some(usable.then_some(value).ok_or(expected("hello", "a host name"))?);
             }
             other => return Err(SmtpOptionsError::UnknownOption(other.to_owned())),

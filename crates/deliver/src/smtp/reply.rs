@@ -75,7 +75,9 @@ async fn read_lines(reader: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, B
         line.clear();
         match read_line(reader, &mut line, LINE_BYTES_MAX).await? {
             Line::Whole => {}
-            Line::TooLong => return Err(Broken::Malformed(format!("a line of more than {LINE_BYTES_MAX} bytes"))),
+            Line::TooLong => {
+                return Err(Broken::Malformed(format!("a line of more than {LINE_BYTES_MAX} bytes")));
+            }
             Line::End => return Err(Broken::Closed),
         }
         let (code, last, text) = parse_line(&line).ok_or_else(|| Broken::Malformed(printable(&line)))?;

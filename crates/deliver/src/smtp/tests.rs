@@ -76,4 +76,3 @@ fn kind(outcome: &Outcome) -> &'static str {
         Outcome::Unknown { .. } => "unknown",
     }
 }
-

@@ -46,12 +46,15 @@ pub(super) fn encryption(options: &SmtpOptions) -> Result<Option<Encryption>, Tl
     };
     let server_name = ServerName::try_from(options.host.clone())
         .map_err(|_not_a_name| TlsError::HostName(options.host.clone()))?;
-    Ok(Some(Encryption { connector: TlsConnector::from(Arc::new(config.with_no_client_auth())), server_name }))
+    Ok(Some(Encryption {
+        connector: TlsConnector::from(Arc::new(config.with_no_client_auth())),
+        server_name,
+    }))
 }
 
 fn roots(options: &SmtpOptions) -> Result<RootCertStore, TlsError> {
     let Some(path) = &options.ca_file else {
-        return Ok(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()));
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
     let unreadable = |source| TlsError::CaFile { path: path.clone(), source };
     let mut roots = RootCertStore::empty();

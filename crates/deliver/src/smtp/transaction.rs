@@ -65,7 +65,8 @@ impl Connection {
                     return Err(Attempt::Dead { code: None, detail: broken.to_string() });
                 }
                 Err(broken) => {
-                    let outcome = refused.unwrap_or_else(|| push_back(None, format!("no message was sent: {broken}")));
+                    let outcome =
+                        refused.unwrap_or_else(|| push_back(None, format!("no message was sent: {broken}")));
                     return Err(Attempt::Done(outcome, Reuse::Close));
                 }
             };
@@ -108,7 +109,8 @@ impl Connection {
         let mut handed_over = 0;
         if let Err(broken) = self.write_counted(&bytes, &mut handed_over).await {
             let outcome = if handed_over < bytes.len() {
-                let detail = format!("{handed_over} of {} bytes of the message were sent: {broken}", bytes.len());
+                let detail =
+                    format!("{handed_over} of {} bytes of the message were sent: {broken}", bytes.len());
                 Outcome::Transient { code: None, detail, retry_after: None }
             } else {
                 unknown(&broken)
@@ -120,7 +122,8 @@ impl Connection {
             Err(broken) => return Attempt::Done(unknown(&broken), Reuse::Close),
         };
         self.needs_reset = false;
-        let reuse = if reply.code == 421 || (300..400).contains(&reply.code) { Reuse::Close } else { Reuse::Keep };
+        let reuse =
+            if reply.code == 421 || (300..400).contains(&reply.code) { Reuse::Close } else { Reuse::Keep };
         if reply.is_positive() {
             return Attempt::Done(Outcome::Accepted { detail: reply.text() }, reuse);
         }
@@ -162,24 +165,16 @@ fn refuse(capabilities: &Capabilities, message: &Message) -> Option<Outcome> {
 }
 
 fn commands(capabilities: &Capabilities, message: &Message, reset: bool) -> Vec<(Stage, String)> {
-    let mut mail = format!("MAIL FROM:<{}>", message.from);
-    if capabilities.size.is_some() {
-        mail += &format!(" SIZE={}", message.bytes.len());
-    }
-    if message.eight_bit {
-        mail += " BODY=8BITMIME";
-    }
-    if message.utf8_address {
-        mail += " SMTPUTF8";
-    }
-    if capabilities.dsn && message.delivery_id.len() <= ENVELOPE_ID_BYTES_MAX {
-        mail += &format!(" ENVID={}", message.delivery_id);
-    }
+    let size = capabilities.size.map(|_| format!(" SIZE={}", message.bytes.len())).unwrap_or_default();
+    let body = if message.eight_bit { " BODY=8BITMIME" } else { "" };
+    let utf8 = if message.utf8_address { " SMTPUTF8" } else { "" };
+    let takes_id = capabilities.dsn && message.delivery_id.len() <= ENVELOPE_ID_BYTES_MAX;
+    let id = if takes_id { format!(" ENVID={}", message.delivery_id) } else { String::new() };
     let mut commands = Vec::with_capacity(4);
     if reset {
         commands.push((Stage::Reset, "RSET\r\n".to_owned()));
     }
-    commands.push((Stage::Mail, mail + "\r\n"));
+    commands.push((Stage::Mail, format!("MAIL FROM:<{}>{size}{body}{utf8}{id}\r\n", message.from)));
     commands.push((Stage::Recipient, format!("RCPT TO:<{}>\r\n", message.to)));
     commands.push((Stage::Data, "DATA\r\n".to_owned()));
     commands

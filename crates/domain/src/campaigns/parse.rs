@@ -132,8 +132,10 @@ fn parse_treatments(
         }
         let size = percent("SizePercent", treatment.size_percent)?;
         let end = next.checked_add(size).filter(|end| *end <= 100 - holdout);
-        let end = end.ok_or_else(|| Invalid::new("SizePercent and HoldoutPercent add up to more than 100"))?;
-        let email = parse_email(treatment.message_configuration.as_ref(), treatment.template_configuration.as_ref())?;
+        let end =
+            end.ok_or_else(|| Invalid::new("SizePercent and HoldoutPercent add up to more than 100"))?;
+        let email =
+            parse_email(treatment.message_configuration.as_ref(), treatment.template_configuration.as_ref())?;
         treatments.push(Treatment { cohorts: next..end, email });
         next = end;
     }
@@ -192,8 +194,9 @@ pub(crate) fn parse_template(template: &wire::Template) -> Result<TemplateRef, I
     let version = match template.version.as_deref() {
         None | Some("" | "latest") => None,
         Some(text) => {
-            let version: u32 =
-                text.parse().map_err(|_| Invalid::new(format!("Template version {text:?} is not a number")))?;
+            let version: u32 = text
+                .parse()
+                .map_err(|_| Invalid::new(format!("Template version {text:?} is not a number")))?;
             Some(version)
         }
     };

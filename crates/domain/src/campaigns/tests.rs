@@ -136,7 +136,10 @@ fn what_cannot_be_meant_is_refused() {
         (r#"{}"#.to_owned(), "Missing Name"),
         (r#"{"Name":"n"}"#.to_owned(), "Missing SegmentId"),
         (r#"{"Name":"n","SegmentId":"s"}"#.to_owned(), "Missing Schedule"),
-        (r#"{"Name":"n","SegmentId":"s","Schedule":{"StartTime":"soon"}}"#.to_owned(), "Either MessageConfiguration"),
+        (
+            r#"{"Name":"n","SegmentId":"s","Schedule":{"StartTime":"soon"}}"#.to_owned(),
+            "Either MessageConfiguration",
+        ),
         (request(r#","HoldoutPercent":101"#), "HoldoutPercent"),
         (request(r#","Limits":{"Daily":101}"#), "Daily"),
         (request(r#","Limits":{"MessagesPerSecond":0}"#), "MessagesPerSecond"),

@@ -23,8 +23,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 /// Letters of an abbreviated month or weekday.
 const SHORT_NAME: usize = 3;
 /// Digits that a number takes at most while reading.
@@ -194,7 +193,8 @@ pub(super) fn parse(pattern: &str, text: &str, this_year: i16) -> Result<Parsed,
             Piece::Literal(literal) => rest.strip_prefix(literal),
             Piece::Field(letter, width) => {
                 // Only a number that touches the next one has a fixed width.
-                let touches = matches!(pieces.get(place + 1), Some(Piece::Field(next, _)) if is_numeric(*next));
+                let touches =
+                    matches!(pieces.get(place + 1), Some(Piece::Field(next, _)) if is_numeric(*next));
                 fields.read(rest, letter, width, touches)?
             }
         };
@@ -303,8 +303,7 @@ impl Fields {
             _ => hour,
         };
         let nanoseconds = i32::from(self.millisecond.unwrap_or(0)).checked_mul(1_000_000)?;
-        let time =
-            Time::new(hour, self.minute.unwrap_or(0), self.second.unwrap_or(0), nanoseconds).ok()?;
+        let time = Time::new(hour, self.minute.unwrap_or(0), self.second.unwrap_or(0), nanoseconds).ok()?;
         Some(Parsed { civil: date.to_datetime(time), has_time: self.has_time, zone: self.zone })
     }
 }

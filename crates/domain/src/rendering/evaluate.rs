@@ -72,7 +72,10 @@ impl<'v> Rendering<'v> {
     fn block(&mut self, block: &'v Block) -> Result<(), RenderError> {
         self.depth += 1;
         if self.depth > RENDER_DEPTH_MAX {
-            return Err(RenderError::Limit { limit: RENDER_DEPTH_MAX, unit: "levels of blocks and partials" });
+            return Err(RenderError::Limit {
+                limit: RENDER_DEPTH_MAX,
+                unit: "levels of blocks and partials",
+            });
         }
         self.partials.push(&block.partials);
         for node in &block.nodes {

@@ -25,7 +25,10 @@ pub(super) struct Helper {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Action {
     /// Makes a value.
-    Value { run: Run, takes_missing: bool },
+    Value {
+        run: Run,
+        takes_missing: bool,
+    },
     /// Decides between two blocks, or between `yes=` and `no=`.
     Condition(fn(&Arguments<'_>) -> bool),
     Each,
@@ -83,9 +86,8 @@ impl<'v> Arguments<'v> {
 
     /// A whole number from 0 on.
     pub(super) fn count(&self, place: usize, name: &str) -> Result<usize, Reason> {
-        let item = self
-            .item_or_option(place, name)
-            .ok_or_else(|| Cow::Owned(format!("{name} is not given")))?;
+        let item =
+            self.item_or_option(place, name).ok_or_else(|| Cow::Owned(format!("{name} is not given")))?;
         match item.number() {
             Some(number) if number.fract() == 0.0 && number >= 0.0 => Ok(number as usize),
             _ => Err(Cow::Owned(format!("{name} must be a whole number from 0 on, not {:?}", item.text()))),

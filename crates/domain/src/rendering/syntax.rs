@@ -160,11 +160,8 @@ impl Parser<'_> {
         let is_value = words.arguments.is_empty()
             && words.options.is_empty()
             && !simple_name(&words.head).is_some_and(super::helpers::is_nullary);
-        let value = if is_value {
-            words.head
-        } else {
-            Expression::Call(Box::new(self.cursor.call(words, false)?))
-        };
+        let value =
+            if is_value { words.head } else { Expression::Call(Box::new(self.cursor.call(words, false)?)) };
         self.collect_variables();
         self.trim(tag);
         self.block.nodes.push(Node::Output { value, raw });

@@ -283,9 +283,7 @@ impl<'s> Cursor<'s> {
                 (least, most) if least == most => least.to_string(),
                 (least, most) => format!("{least} to {most}"),
             };
-            return Err(
-                self.fault(words.at, format!("helper {name} takes {wanted} arguments, not {given}"))
-            );
+            return Err(self.fault(words.at, format!("helper {name} takes {wanted} arguments, not {given}")));
         }
         Ok(())
     }
@@ -309,10 +307,7 @@ fn literal(word: &str) -> Option<Expression> {
             let is_number = digits.starts_with(|first: char| first.is_ascii_digit())
                 && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
             // A word such as 2.0.1 is a path.
-            word.parse()
-                .ok()
-                .filter(|number: &f64| is_number && number.is_finite())
-                .map(Expression::Number)
+            word.parse().ok().filter(|number: &f64| is_number && number.is_finite()).map(Expression::Number)
         }
     }
 }

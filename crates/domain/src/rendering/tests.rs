@@ -104,7 +104,8 @@ fn higher_layers_win() {
             "User":{"UserAttributes":{"Street":"road"}},"Attributes.Empty":"filled","otp":"0","list":["a","b"]}"#,
     )
     .unwrap();
-    let message = substitutions(&[("otp", &["1", "2"]), ("Address", &["m"]), ("User.UserAttributes.City", &["Rome"])]);
+    let message =
+        substitutions(&[("otp", &["1", "2"]), ("Address", &["m"]), ("User.UserAttributes.City", &["Rome"])]);
     let address = substitutions(&[("otp", &["9"]), ("none", &[])]);
     let all = Values::new(&endpoint).with_defaults(&defaults).with_message(&message).with_address(&address);
     for (values, source, wanted) in [
@@ -120,7 +121,11 @@ fn higher_layers_win() {
         (all, "[{{none}}]", "[]"),
         (all, "{{list}}", "a,b"),
     ] {
-        assert_eq!(render_with(source, Escape::None, Missing::Blank, values).as_deref(), Ok(wanted), "{source}");
+        assert_eq!(
+            render_with(source, Escape::None, Missing::Blank, values).as_deref(),
+            Ok(wanted),
+            "{source}"
+        );
     }
 }
 
@@ -146,8 +151,7 @@ fn only_html_is_escaped_and_three_braces_never_are() {
 #[test]
 fn missing_values_are_blank_or_refused() {
     let endpoint = endpoint();
-    let refuse =
-        |source: &str| render_with(source, Escape::None, Missing::Refuse, Values::new(&endpoint));
+    let refuse = |source: &str| render_with(source, Escape::None, Missing::Refuse, Values::new(&endpoint));
     for (source, wanted) in [
         ("{{Nothing.here}}", Err("no value for Nothing.here")),
         ("{{upper Nothing}}", Err("no value for Nothing")),
@@ -185,19 +189,31 @@ fn blocks_and_scopes() {
         ("{{#if Nothing}}a{{else if Nothing}}b{{else}}c{{/if}}", "c"),
         ("{{#if Nothing}}a{{else eq Id \"e1\"}}b{{/if}}d", "bd"),
         ("{{#if 0}}y{{^}}n{{/if}}{{#if 0.5}}y{{/if}}{{#if \"\"}}y{{/if}}{{#if \"0\"}}z{{/if}}", "nyz"),
-        ("{{#each Attributes.Interests}}{{@index}}{{@first}}{{@last}}:{{this}} {{/each}}",
-         "0truefalse:Music 1falsefalse:Travel 2falsetrue:Tea "),
-        ("{{#each Attributes.Interests as |it at|}}{{at}}{{it}}{{User.UserId}}{{../Id}}{{/each}}",
-         "0Musicu1e11Travelu1e12Teau1e1"),
+        (
+            "{{#each Attributes.Interests}}{{@index}}{{@first}}{{@last}}:{{this}} {{/each}}",
+            "0truefalse:Music 1falsefalse:Travel 2falsetrue:Tea ",
+        ),
+        (
+            "{{#each Attributes.Interests as |it at|}}{{at}}{{it}}{{User.UserId}}{{../Id}}{{/each}}",
+            "0Musicu1e11Travelu1e12Teau1e1",
+        ),
         ("{{#each Attributes.Interests}}{{.}}{{./this}}{{/each}}", "MusicTravelTea"),
         ("{{#each User}}{{@key}}{{else}}none{{/each}}", "UserAttributesUserId"),
         ("{{#each Attributes.Empty}}x{{else}}none{{/each}}", "none"),
         ("{{#each User.UserId}}<{{this}}>{{/each}}", "<u1>"),
-        ("{{#each Attributes.Interests}}{{#each ../RecommendationItems}}{{@../index}}{{@index}} {{/each}}{{/each}}",
-         "00 01 10 11 20 21 "),
-        ("{{#with User}}{{UserId}} {{this.UserId}} {{Address}}[{{this.Address}}]{{/with}}", "u1 u1 +12065550100[]"),
+        (
+            "{{#each Attributes.Interests}}{{#each ../RecommendationItems}}{{@../index}}{{@index}} {{/each}}{{/each}}",
+            "00 01 10 11 20 21 ",
+        ),
+        (
+            "{{#with User}}{{UserId}} {{this.UserId}} {{Address}}[{{this.Address}}]{{/with}}",
+            "u1 u1 +12065550100[]",
+        ),
         ("{{#with User as |u|}}{{u.UserId}}{{/with}}", "u1"),
-        ("{{#User}}{{UserId}}{{/User}}{{#Attributes.Interests}}{{this}}{{/Attributes.Interests}}", "u1MusicTravelTea"),
+        (
+            "{{#User}}{{UserId}}{{/User}}{{#Attributes.Interests}}{{this}}{{/Attributes.Interests}}",
+            "u1MusicTravelTea",
+        ),
         ("{{#Nothing}}a{{else}}b{{/Nothing}}{{^Nothing}}c{{/Nothing}}{{^Id}}d{{else}}e{{/Id}}", "bce"),
         ("{{lookup Attributes \"Plan\"}} {{lookup RecommendationItems 1}}", "pro r2"),
         ("{{#if (and Id (or Nothing Address))}}ok{{/if}}", "ok"),
@@ -290,24 +306,38 @@ fn variables_are_listed_once() {
 #[test]
 fn hostile_templates_end() {
     let endpoint = json!({"list": (0..15).collect::<Vec<_>>(), "long": "x".repeat(100_000)});
-    let rendered =
-        |source: &str| render_with(source, Escape::None, Missing::Blank, Values::new(&endpoint));
+    let rendered = |source: &str| render_with(source, Escape::None, Missing::Blank, Values::new(&endpoint));
     let nested = |count| format!("{}{}", "{{#each list}}".repeat(count), "{{/each}}".repeat(count));
     for (source, wanted) in [
         (nested(50), "units of work"),
         (nested(BLOCKS_NESTED_MAX + 1), "nested more than 100 levels"),
         ("{{#if a}}".repeat(200_000), "nested more than 100 levels"),
-        (format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}".repeat(10_000)), "nested more than 100 levels"),
+        (
+            format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}".repeat(10_000)),
+            "nested more than 100 levels",
+        ),
         (format!("{{{{upper {}", "(upper ".repeat(100_000)), "nested more than 32 levels"),
-        ("{{#*inline \"a\"}}{{> b}}{{/inline}}{{#*inline \"b\"}}{{> a}}{{/inline}}{{> a}}".into(), "levels of blocks"),
+        (
+            "{{#*inline \"a\"}}{{> b}}{{/inline}}{{#*inline \"b\"}}{{> a}}{{/inline}}{{> a}}".into(),
+            "levels of blocks",
+        ),
         ("{{#*inline \"a\"}}{{> a}}{{> a}}{{/inline}}{{> a}}".into(), "levels of blocks"),
         (format!("{}{{{{long}}}}{}", "{{#each list}}".repeat(2), "{{/each}}".repeat(2)), "bytes of text"),
         ("{{ljust \"x\" 1000000000}}".into(), "size is more than 10000"),
         ("{{replace long \"x\" long}}".into(), "the result has more than"),
         ("{{join list long list long}}".into(), "the result has more than"),
-        (format!("{}{{{{upper long}}}}{}", "{{#each list}}".repeat(9), "{{/each}}".repeat(9)), "units of work"),
-        (format!("{}{{{{#if (upper long)}}}}{{{{/if}}}}{}", "{{#each list}}".repeat(9), "{{/each}}".repeat(9)),
-         "units of work"),
+        (
+            format!("{}{{{{upper long}}}}{}", "{{#each list}}".repeat(9), "{{/each}}".repeat(9)),
+            "units of work",
+        ),
+        (
+            format!(
+                "{}{{{{#if (upper long)}}}}{{{{/if}}}}{}",
+                "{{#each list}}".repeat(9),
+                "{{/each}}".repeat(9)
+            ),
+            "units of work",
+        ),
     ] {
         let fault = rendered(&source).expect_err("it must not render");
         assert!(fault.contains(wanted), "{fault}");

@@ -176,7 +176,9 @@ impl<'v> Item<'v> {
         match self {
             Self::Missing | Self::Json(Value::Null) => Cow::Borrowed(""),
             Self::Json(Value::String(text)) => Cow::Borrowed(text),
-            Self::Json(Value::Bool(yes)) | Self::Bool(yes) => Cow::Borrowed(if *yes { "true" } else { "false" }),
+            Self::Json(Value::Bool(yes)) | Self::Bool(yes) => {
+                Cow::Borrowed(if *yes { "true" } else { "false" })
+            }
             Self::Json(Value::Number(number)) => match number.as_f64() {
                 // 20.0 is printed as 20.
                 Some(float) if number.is_f64() => Cow::Owned(float.to_string()),

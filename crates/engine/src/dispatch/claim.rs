@@ -225,8 +225,8 @@ fn verdict(
     }
 }
 
-/// The same for every attempt at a recipient: by the first page and the recipient (spec: design §2.5).
-fn delivery_id(page: &str, recipient: &Recipient) -> String {
+/// The delivery of a recipient: the same for every attempt, by the first page and the recipient.
+pub fn delivery_id(page: &str, recipient: &Recipient) -> String {
     let first_page = page.split('.').next().unwrap_or_default();
     let recipient = match recipient {
         Recipient::Ordinal(ordinal) => format!("o{ordinal}"),

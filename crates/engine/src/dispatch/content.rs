@@ -154,13 +154,20 @@ impl Dispatcher {
     async fn load(&self, page: &Page) -> Result<Content, KvError> {
         let email_from = self.email_channel(&page.app).await?;
         let mut default_limits = domain::campaigns::Limits::default();
+        let mut default_quiet_time = None;
         let kind = match &page.source {
             Source::Direct { request } => self.direct(&page.app, request).await?,
             Source::Campaign { campaign, version, .. } => {
                 if let Some(row) = self.engine.kv.get(&state_key(&page.app, campaign)).await? {
-                    default_limits = decode::<CampaignState>(&row.value)?.default_limits;
+                    let state: CampaignState = decode(&row.value)?;
+                    default_limits = state.default_limits;
+                    default_quiet_time = state.default_quiet_time;
                 }
-                self.campaign(&page.app, campaign, *version, &default_limits).await?
+                let mut kind = self.campaign(&page.app, campaign, *version, &default_limits).await?;
+                if let Kind::Campaign { plan, .. } = &mut kind {
+                    plan.quiet_time = plan.quiet_time.or(default_quiet_time);
+                }
+                kind
             }
         };
         Ok(Content { kind, email_from, default_limits })

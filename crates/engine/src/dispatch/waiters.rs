@@ -23,7 +23,7 @@ pub struct DeliveryOutcome {
 /// Pages that somebody waits for.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    waiting: Mutex<HashMap<String, mpsc::UnboundedSender<DeliveryOutcome>>>,
+    waiting: Mutex<HashMap<String, Vec<mpsc::UnboundedSender<DeliveryOutcome>>>>,
 }
 
 impl Deliveries {
@@ -32,21 +32,30 @@ impl Deliveries {
     pub fn wait_for(&self, page: &str) -> mpsc::UnboundedReceiver<DeliveryOutcome> {
         // Bounded by the page's recipients: each has one outcome at most.
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(page.to_owned(), sender);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(page.to_owned()).or_default().push(sender);
         receiver
     }
 
-    /// Ends waiting.
+    /// Ends waiting: to be called once the receiver is dropped.
     pub fn forget(&self, page: &str) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(page);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(senders) = waiting.get_mut(page) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                waiting.remove(page);
+            }
+        }
     }
 
     pub(super) fn tell(&self, page: &str, outcomes: impl Iterator<Item = DeliveryOutcome>) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = waiting.get(page) else { return };
+        let Some(senders) = waiting.get(page) else { return };
         for outcome in outcomes {
-            // The waiter may have given up: nobody is told then.
-            let _ = sender.send(outcome);
+            for sender in senders {
+                // The waiter may have given up: nobody is told then.
+                let _ = sender.send(outcome.clone());
+            }
         }
     }
 }

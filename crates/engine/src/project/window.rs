@@ -13,9 +13,9 @@ use domain::time::Timestamp;
 use store::Position;
 
 /// Events that the window holds, at most.
-pub const EVENTS_MAX: usize = 4_000_000;
+pub(super) const EVENTS_MAX: usize = 4_000_000;
 /// How long an event stays in the window.
-pub const AGE_MAX: Duration = Duration::from_mins(10);
+pub(super) const AGE_MAX: Duration = Duration::from_mins(10);
 
 /// 96 bits of a keyless SipHash: with 4 M entries one event in 10^22 would be taken for a repeat of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

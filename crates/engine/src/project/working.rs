@@ -187,6 +187,7 @@ impl Working {
                 engine.audiences.remove(app);
             } else {
                 engine.audiences.apply(app, audience);
+                engine.contacts.apply(app, audience);
             }
             audience.settle();
         }

@@ -183,7 +183,7 @@ impl Rows {
         let snapshot = self.database.snapshot();
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
-            let _ = &snapshot; let stored = self.tree.get(key.as_bytes()).map_err(|error| self.fail(error))?;
+            let stored = snapshot.get(&self.tree, key.as_bytes()).map_err(|error| self.fail(error))?;
             found.push(stored.map(|stored| split(&stored)).transpose()?);
         }
         Ok(found)

@@ -1,6 +1,6 @@
 //! The log in a directory of this machine: one shard, segment files, group commit.
 //!
-//! `append` queues; two threads gather, compress, write and sync ([`writer`]); an append is answered when its group is
+//! `append` queues; a thread gathers, compresses, writes and syncs ([`writer`]); an append is answered when its group is
 //! durable. Consumers that follow right behind get the records that were just written, others read the files ([`reader`]).
 //! Formats: [`segment`], [`frame`]; what a crash can leave behind: [`recovery`].
 //!
@@ -32,7 +32,7 @@ use self::frame::EncodedBody;
 use self::groups::{GroupCache, Page, RECORD_COST_BYTES};
 use self::recovery::{Recovered, recover};
 use self::segment::{Segment, failed};
-use self::writer::{Append, Refusal, Writer, gather};
+use self::writer::{Append, Refusal, Writer};
 use super::{Log, LogError, Partition, Position, Record, Shard, check_append};
 use crate::context::Context;
 
@@ -87,10 +87,10 @@ pub struct EmbeddedLog {
     shared: Arc<Shared>,
     /// `None` when closed.
     queue: Mutex<Option<Sender<Append>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the log, its threads and its readers share.
+/// What the log, its writer and its readers share.
 struct Shared {
     context: Context,
     options: EmbeddedLogOptions,
@@ -158,18 +158,11 @@ impl EmbeddedLog {
             stored_bytes: AtomicU64::new(0),
             group_count: AtomicU64::new(0),
         });
-        let length_bytes = active.durable_bytes();
-        let writer =
-            Writer { shared: Arc::clone(&shared), segment: active, file, length_bytes, next: end, arrival };
+        let writer = Writer::new(Arc::clone(&shared), active, file, end, arrival);
         let (queue, queued) = mpsc::channel();
-        // no buffer: a group that waits here would only be smaller than it could be
-        let (prepared, to_write) = mpsc::sync_channel(0);
-        let gatherer = Arc::clone(&shared);
-        let threads = vec![
-            spawn("log-gather", move || gather(&gatherer, &queued, &prepared))?,
-            spawn("log-write", move || writer.run(&to_write))?,
-        ];
-        Ok(Arc::new(Self { shared, queue: Mutex::new(Some(queue)), threads: Mutex::new(threads) }))
+        let thread = std::thread::Builder::new().name("log-writer".to_owned());
+        let thread = thread.spawn(move || writer.run(&queued)).map_err(failed)?;
+        Ok(Arc::new(Self { shared, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) }))
     }
 
     /// Counters for metrics and tests.
@@ -186,17 +179,17 @@ impl EmbeddedLog {
         }
     }
 
-    /// Writes what is queued and ends the threads; later appends fail.
+    /// Writes what is queued and ends the writer; later appends fail.
     pub async fn close(&self) {
-        let threads = self.disconnect();
-        if let Err(panic) = tokio::task::spawn_blocking(|| join(threads)).await {
+        let thread = self.disconnect();
+        if let Err(panic) = tokio::task::spawn_blocking(|| join(thread)).await {
             tracing::error!(error = %panic, "closing the log was interrupted");
         }
     }
 
-    fn disconnect(&self) -> Vec<JoinHandle<()>> {
+    fn disconnect(&self) -> Option<JoinHandle<()>> {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn enqueue(&self, append: Append) -> Result<(), LogError> {
@@ -208,15 +201,9 @@ impl EmbeddedLog {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(failed)
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread of the log panicked");
-        }
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the writer of the log panicked");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Rows of an application's audience: written by the projection alone.
 
+use std::borrow::Cow;
+
 use domain::audience::{AppKey, Row, Summary};
 use domain::channels::ChannelType;
 use domain::endpoints::{Endpoint, User};
@@ -59,8 +61,19 @@ pub fn user_key(app: &AppKey, user_id: &str) -> Key {
     users(app).text(user_id)
 }
 
+/// Addresses may be as long as an endpoint: a long one is keyed by its hash.
 pub fn address_key(app: &AppKey, channel: ChannelType, address: &str) -> Key {
-    scope(Table::Addresses, app).text(channel.as_str()).text(address)
+    scope(Table::Addresses, app).text(channel.as_str()).text(&short(address))
+}
+
+/// A text that is short enough for a key: itself, or `#` and its SHA-256.
+pub(crate) fn short(text: &str) -> Cow<'_, str> {
+    const BYTES_MAX: usize = 512;
+    if text.len() <= BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    Cow::Owned(format!("#{}", crate::hex::encode(digest.as_ref())))
 }
 
 pub fn ordinal_key(app: &AppKey, ordinal: u32) -> Key {

@@ -66,6 +66,8 @@ pub struct Run {
     /// The next ordinal to page; everything below it stands in a page.
     pub next_ordinal: u32,
     pub pages: u32,
+    /// Recipients in those pages.
+    pub paged: u64,
     pub is_paged: bool,
 }
 

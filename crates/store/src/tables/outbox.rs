@@ -184,7 +184,7 @@ pub fn outcomes(app: &AppKey) -> Key {
 
 /// `endpoint`: the folded id, or the address where no endpoint was named.
 pub fn outcome_key(app: &AppKey, endpoint: &str, delivery: &str) -> Key {
-    outcomes(app).text(endpoint).text(delivery)
+    outcomes(app).text(&super::audiences::short(endpoint)).text(delivery)
 }
 
 /// Deliveries of an application whose outcome nobody knows.

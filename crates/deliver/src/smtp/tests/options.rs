@@ -17,7 +17,10 @@ fn urls_are_read() {
     let options: SmtpOptions = url.parse().unwrap();
     assert_eq!((options.tls, options.connections, options.messages_per_connection), (TlsMode::None, 3, 9));
     assert_eq!((options.idle, options.timeouts.message), (Duration::from_secs(7), Duration::from_secs(5)));
-    assert_eq!((options.hello.as_deref(), options.ca_file), (Some("me.example.com"), Some("/etc/ca.pem".into())));
+    assert_eq!(
+        (options.hello.as_deref(), options.ca_file),
+        (Some("me.example.com"), Some("/etc/ca.pem".into()))
+    );
     // With a password, plain text only when it is asked for.
     let options: SmtpOptions = "smtp://a:b@h".parse().unwrap();
     assert_eq!(options.tls, TlsMode::Required);
@@ -46,7 +49,10 @@ fn faults_are_named() {
         ("smtp://h?x=1", E::UnknownOption("x".to_owned())),
         ("smtp://h?tls=none&tls=none", E::Repeated("tls".to_owned())),
         ("smtp://h?connections=0", E::Value { option: "connections", expected: "a number from 1 to 1000" }),
-        ("smtp://h?tls=maybe", E::Value { option: "tls", expected: "none, opportunistic, required or insecure" }),
+        (
+            "smtp://h?tls=maybe",
+            E::Value { option: "tls", expected: "none, opportunistic, required or insecure" },
+        ),
         ("smtps://h?tls=none", E::Value { option: "tls", expected: "required or insecure with smtps://" }),
         ("smtp://h?hello=a%0d%0ab", E::Value { option: "hello", expected: "a host name" }),
     ] {
@@ -66,7 +72,9 @@ fn the_password_is_never_shown() {
 
 #[test]
 fn what_tls_needs_is_checked_before_the_first_mail() {
-    for url in ["smtp://a_b..c?tls=required", "smtp://h?ca_file=/nowhere/ca.pem", "smtp://h?ca_file=/dev/null"] {
+    for url in
+        ["smtp://a_b..c?tls=required", "smtp://h?ca_file=/nowhere/ca.pem", "smtp://h?ca_file=/dev/null"]
+    {
         assert!(SmtpClient::new(url.parse().unwrap()).is_err(), "{url}");
     }
 }

@@ -13,12 +13,15 @@ async fn a_message_arrives_dot_stuffed_in_two_round_trips() {
     let server = Server::start(vec![session(taken())]).await;
     assert_eq!(client(&server).send(&small()).await, accepted("2.0.0 queued as 7"));
     let heard = server.heard().await;
-    assert_eq!(heard[1..], [
-        "MAIL FROM:<shop@example.com> SIZE=29\r\n",
-        "RCPT TO:<ann@example.org>\r\n",
-        "DATA\r\n",
-        "Subject: x\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n",
-    ]);
+    assert_eq!(
+        heard[1..],
+        [
+            "MAIL FROM:<shop@example.com> SIZE=29\r\n",
+            "RCPT TO:<ann@example.org>\r\n",
+            "DATA\r\n",
+            "Subject: x\r\n\r\n..dot\r\n...\r\nend\r\n.\r\n",
+        ]
+    );
 }
 
 #[tokio::test]
@@ -121,7 +124,9 @@ async fn a_connection_that_ends_or_hangs() {
 /// The server reads some of a message that is larger than all buffers on the way.
 #[tokio::test]
 async fn a_message_that_was_not_wholly_sent_was_not_delivered() {
-    let large = message(&b"0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(200_000));
+    let large = message(
+        &b"0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(200_000),
+    );
     for end in [None, Some(Act::Hang)] {
         let mut acts = vec![Act::Group(3), Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"), Act::SomeOfMessage];
         acts.extend(end);
@@ -146,7 +151,13 @@ async fn no_session_is_push_back() {
         vec![Act::Bytes(long_line)],
         vec![Act::Bytes(endless)],
         vec![Act::Say("220 hi\r\n"), Act::Expect("EHLO"), Act::Say("421 stopping\r\n")],
-        vec![Act::Say("220 hi\r\n"), Act::Expect("EHLO"), Act::Say("500 ?\r\n"), Act::Expect("HELO"), Act::Say("500 ?\r\n")],
+        vec![
+            Act::Say("220 hi\r\n"),
+            Act::Expect("EHLO"),
+            Act::Say("500 ?\r\n"),
+            Act::Expect("HELO"),
+            Act::Say("500 ?\r\n"),
+        ],
     ] {
         let server = Server::start(vec![acts]).await;
         let outcome = client(&server).send(&small()).await;

@@ -5,7 +5,12 @@ use super::*;
 #[tokio::test]
 async fn a_connection_serves_its_number_of_messages_and_says_goodbye() {
     let again = || {
-        vec![Act::Group(3), Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"), Act::Message, Act::Say("250 2.0.0 queued as 7\r\n")]
+        vec![
+            Act::Group(3),
+            Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"),
+            Act::Message,
+            Act::Say("250 2.0.0 queued as 7\r\n"),
+        ]
     };
     let last = || vec![Act::Expect("QUIT"), Act::Say("221 bye\r\n")];
     let first = session([taken(), again(), last()].concat());
@@ -55,7 +60,9 @@ async fn a_dead_idle_connection_is_replaced() {
 /// Once the server spoke to a message, a broken connection is told and not replaced in silence.
 #[tokio::test]
 async fn a_connection_that_dies_later_is_not_replaced() {
-    let first = [session(taken()), vec![Act::Group(3), Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"), Act::Message]].concat();
+    let first =
+        [session(taken()), vec![Act::Group(3), Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"), Act::Message]]
+            .concat();
     let server = Server::start(vec![first]).await;
     let client = client(&server);
     assert_eq!(kind(&client.send(&small()).await), "accepted");
@@ -73,9 +80,9 @@ async fn no_more_connections_than_allowed() {
     let client = SmtpClient::new(options).unwrap();
     let message = small();
     let send = || client.send(&message);
-    let (a, b, c, d) = tokio::join!(send(), send(), send(), send());
-    let (e, f) = tokio::join!(send(), send());
-    for outcome in [a, b, c, d, e, f] {
+    let first: [Outcome; 4] = tokio::join!(send(), send(), send(), send()).into();
+    let second: [Outcome; 2] = tokio::join!(send(), send()).into();
+    for outcome in first.into_iter().chain(second) {
         assert_eq!(kind(&outcome), "accepted", "{outcome:?}");
     }
     server.heard().await;

@@ -67,7 +67,10 @@ impl Server {
 
     /// Everything that was received, in order, once every script is done. Fails when a script was not followed.
     pub(super) async fn heard(mut self) -> Vec<String> {
-        tokio::time::timeout(Duration::from_secs(20), &mut self.task).await.expect("the scripts end").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), &mut self.task)
+            .await
+            .expect("the scripts end")
+            .unwrap();
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 }

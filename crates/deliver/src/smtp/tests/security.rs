@@ -95,7 +95,8 @@ async fn implicit_tls() {
         ("smtps://localhost:PORT?tls=insecure", "accepted"),
         ("smtps://localhost:PORT", "push back"),
     ] {
-        let server = Server::start(vec![[vec![Act::StartTls(acceptor.clone())], session(taken())].concat()]).await;
+        let server =
+            Server::start(vec![[vec![Act::StartTls(acceptor.clone())], session(taken())].concat()]).await;
         let outcome = outcome_of(url, &server, &ca).await;
         assert_eq!(kind(&outcome), expected, "{url}: {outcome:?}");
     }
@@ -110,7 +111,8 @@ async fn the_boundary_holds_when_encrypted() {
         [(Act::SomeOfMessage, large, "transient"), (Act::Message, small(), "unknown")]
     {
         let acts = vec![Act::Group(3), Act::Say("250 ok\r\n250 ok\r\n354 go\r\n"), act];
-        let server = Server::start(vec![[vec![Act::StartTls(acceptor.clone())], session(acts)].concat()]).await;
+        let server =
+            Server::start(vec![[vec![Act::StartTls(acceptor.clone())], session(acts)].concat()]).await;
         let url = format!("smtps://localhost:{}?ca_file={}", server.port(), ca.path().display());
         let outcome = SmtpClient::new(url.parse().unwrap()).unwrap().send(&mail).await;
         assert_eq!(kind(&outcome), expected, "{outcome:?}");

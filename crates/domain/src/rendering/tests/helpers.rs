@@ -11,15 +11,24 @@ fn conditions() {
         ("{{#or Nothing Id}}y{{else}}n{{/or}} {{or Nothing Nothing no=\"n\"}}", "y n"),
         ("{{#not Nothing}}y{{/not}} {{not Id yes='y' no='n'}}", "y n"),
         ("{{#eq User.UserAttributes.FirstName \"Jane\"}}y{{else}}n{{/eq}}", "y"),
-        ("{{#eq User.UserAttributes.Visits.[0] 17}}y{{/eq}}{{eq \"007\" \"7\"}}{{eq Metrics.Age \"17\"}}", "yfalsetrue"),
+        (
+            "{{#eq User.UserAttributes.Visits.[0] 17}}y{{/eq}}{{eq \"007\" \"7\"}}{{eq Metrics.Age \"17\"}}",
+            "yfalsetrue",
+        ),
         ("{{eq Nothing \"\"}} {{eq Nothing Nothing2}} {{eq true \"true\"}}", "false true true"),
         ("{{#neq Id \"e1\"}}y{{else}}n{{/neq}}{{neq Nothing 1}}", "ntrue"),
-        ("{{gt User.UserAttributes.Visits 9}} {{gt \"9\" \"17\"}} {{gt \"b\" \"a\"}} {{gt Nothing 1}}", "true false true false"),
+        (
+            "{{gt User.UserAttributes.Visits 9}} {{gt \"9\" \"17\"}} {{gt \"b\" \"a\"}} {{gt Nothing 1}}",
+            "true false true false",
+        ),
         ("{{gte 17 User.UserAttributes.Visits}} {{gte 16 17}}", "true false"),
         ("{{#lt Metrics.Balance 5.5}}y{{/lt}} {{lt 2 1}} {{lt Nothing 1}}", "y false false"),
         ("{{lte 2 \"2.0\"}} {{lte 3 2}}", "true false"),
         ("{{yesno true}} {{yesno false}} {{yesno Nothing}}", "yes no maybe"),
-        ("{{yesno User.UserAttributes.Vip no='nope'}} {{yesno Id yes='ja'}} {{yesno Nothing maybe='?'}}", "nope ja ?"),
+        (
+            "{{yesno User.UserAttributes.Vip no='nope'}} {{yesno Id yes='ja'}} {{yesno Nothing maybe='?'}}",
+            "nope ja ?",
+        ),
     ]);
 }
 
@@ -31,21 +40,34 @@ fn strings() {
         ("{{capitalize \"jane m doe\"}} {{capitalizeFirst \"jane doe\"}}", "Jane M Doe Jane doe"),
         ("{{capitalizeFirst (lower \"JANE\")}}", "Jane"),
         ("[{{center \"ab\" size=7}}] [{{center \"ab\" 6 pad=\"*\"}}]", "[  ab   ] [**ab**]"),
-        ("[{{ljust \"ab\" 5}}] [{{ljust \"ab\" size=5 pad=\"-\"}}] [{{ljust \"abc\" 2}}]", "[ab   ] [ab---] [abc]"),
+        (
+            "[{{ljust \"ab\" 5}}] [{{ljust \"ab\" size=5 pad=\"-\"}}] [{{ljust \"abc\" 2}}]",
+            "[ab   ] [ab---] [abc]",
+        ),
         ("[{{rjust \"ab\" 5}}] [{{rjust \"ab\" 7 pad=\"12\"}}]", "[   ab] [12121ab]"),
         ("{{cut \"a b c\"}} {{cut \"a-b-c\" \"-\"}}", "abc abc"),
-        ("{{inflect 1 \"item\" \"items\"}} {{inflect 0 \"item\" \"items\"}} {{inflect User.UserAttributes.Visits \"visit\" \"visits\" includeCount=true}}",
-         "item items 17 visits"),
+        (
+            "{{inflect 1 \"item\" \"items\"}} {{inflect 0 \"item\" \"items\"}} {{inflect User.UserAttributes.Visits \"visit\" \"visits\" includeCount=true}}",
+            "item items 17 visits",
+        ),
         ("{{inflect 1 \"item\" \"items\" true}}", "1 item"),
         ("{{join Attributes.Interests \", \"}}", "Music, Travel, Tea"),
-        ("{{join Attributes.Interests \"/\" prefix=\"<\" suffix=\">\"}} {{join \"a\" \"b\" \"c\" \"-\"}}", "<Music/Travel/Tea> a-b-c"),
+        (
+            "{{join Attributes.Interests \"/\" prefix=\"<\" suffix=\">\"}} {{join \"a\" \"b\" \"c\" \"-\"}}",
+            "<Music/Travel/Tea> a-b-c",
+        ),
         ("{{lower \"ÀB\"}} {{upper \"àb ß\"}}", "àb ÀB SS"),
-        ("{{ordinalize 1}} {{ordinalize \"2\"}} {{ordinalize 3}} {{ordinalize 4}} {{ordinalize 11}} {{ordinalize 112}} {{ordinalize 101}}",
-         "1st 2nd 3rd 4th 11th 112th 101st"),
+        (
+            "{{ordinalize 1}} {{ordinalize \"2\"}} {{ordinalize 3}} {{ordinalize 4}} {{ordinalize 11}} {{ordinalize 112}} {{ordinalize 101}}",
+            "1st 2nd 3rd 4th 11th 112th 101st",
+        ),
         ("{{replace \"a-b-c\" \"-\" \"+\"}} {{replace \"abc\" \"\" \"x\"}}", "a+b+c abc"),
         ("{{slugify \" Joel is  a Slug, No. 1! \"}}", "joel-is-a-slug-no-1"),
         ("{{stripTags \"<b>bold</b> <i\nclass='x'>it</i> 1 < 2\"}}", "bold it 1 < 2"),
-        ("{{substring \"Handlebars\" 6}} {{substring \"Handlebars\" 0 4}} {{substring \"ab\" 1 99}}|{{substring \"ab\" 9}}", "bars Hand b|"),
+        (
+            "{{substring \"Handlebars\" 6}} {{substring \"Handlebars\" 0 4}} {{substring \"ab\" 1 99}}|{{substring \"ab\" 9}}",
+            "bars Hand b|",
+        ),
         ("{{upper User.UserAttributes.FirstName}} {{upper User.UserAttributes.FirstName.[0]}}", "JANE JANE"),
         (r#"{{upper "a\"b"}} {{upper 'it\'s'}} {{upper 'a"b'}}"#, r#"A"B IT'S A"B"#),
     ]);
@@ -65,7 +87,10 @@ fn numbers() {
         ("{{add 7 3}} {{add \"1.5\" 2}} {{add 0.1 0.2}}", "10 3.5 0.3"),
         ("{{subtract 5 2.3}} {{subtract 1 1}} {{multiply 2.5 -4}}", "2.7 0 -10"),
         ("{{divide 5 2.3}} {{divide 10 4}} {{modulo 7 3}} {{modulo -7 3}}", "2.17391304 2.5 1 -1"),
-        ("{{ceiling 1.2}} {{floor 1.8}} {{round 2.5}} {{round -2.5}} {{round \"2.4\"}} {{ceiling -0.5}}", "2 1 3 -2 2 0"),
+        (
+            "{{ceiling 1.2}} {{floor 1.8}} {{round 2.5}} {{round -2.5}} {{round \"2.4\"}} {{ceiling -0.5}}",
+            "2 1 3 -2 2 0",
+        ),
         ("{{add User.UserAttributes.Visits Metrics.Age}} {{add (multiply 2 3) 1}}", "34 7"),
     ]);
     check_faults(&[
@@ -104,23 +129,44 @@ fn encodings() {
 fn dates() {
     check(&[
         ("{{now}}", "Sept 19, 2020"),
-        ("{{now \"full\"}}|{{now \"long\"}}|{{now \"short\"}}", "Saturday, September 19, 2020|September 19, 2020|9/19/20"),
+        (
+            "{{now \"full\"}}|{{now \"long\"}}|{{now \"short\"}}",
+            "Saturday, September 19, 2020|September 19, 2020|9/19/20",
+        ),
         ("{{now \"yyyy-MM-dd'T'HH:mm:ss.SSSXXX\" tz=\"America/New_York\"}}", "2020-09-19T06:30:00.000-04:00"),
-        ("{{now \"h:mm a z\" tz=\"PST\"}} {{now \"Z X\" tz=\"GMT+05:30\"}} {{now \"X\"}}", "3:30 AM PDT +0530 +05 Z"),
+        (
+            "{{now \"h:mm a z\" tz=\"PST\"}} {{now \"Z X\" tz=\"GMT+05:30\"}} {{now \"X\"}}",
+            "3:30 AM PDT +0530 +05 Z",
+        ),
         ("{{now \"EEE EEEE u D F W w yy G YYYY\"}}", "Sat Saturday 6 263 3 3 38 20 AD 2020"),
         ("{{now \"H k K h 'o''clock' ''\"}}", "10 10 10 10 o'clock '"),
         ("{{dateFormat User.UserAttributes.Joined}}", "Sept 19, 2020"),
-        ("{{dateFormat User.UserAttributes.Joined \"MMM d\"}} {{dateFormat \"2020-01-31\" outputFormat=\"MMM d\"}}", "Sep 19 Jan 31"),
+        (
+            "{{dateFormat User.UserAttributes.Joined \"MMM d\"}} {{dateFormat \"2020-01-31\" outputFormat=\"MMM d\"}}",
+            "Sep 19 Jan 31",
+        ),
         // A date stays the same day in every zone; an instant does not.
         ("{{dateFormat \"2020-09-19\" outputFormat=\"short\" tz=\"America/Los_Angeles\"}}", "9/19/20"),
-        ("{{dateFormat \"2020-09-19T01:00:00Z\" outputFormat=\"short\" tz=\"America/Los_Angeles\"}}", "9/18/20"),
+        (
+            "{{dateFormat \"2020-09-19T01:00:00Z\" outputFormat=\"short\" tz=\"America/Los_Angeles\"}}",
+            "9/18/20",
+        ),
         ("{{dateFormat \"2020-09-19T01:00:00+02:00\" format=\"yyyy-MM-dd HH:mm\"}}", "2020-09-18 23:00"),
         ("{{dateFormat \"2020-09-19T01:00\" \"HH:mm\" tz=\"Asia/Tokyo\"}}", "10:00"),
         ("{{dateFormat 1600511400000 \"HH:mm\"}} {{dateFormat \"1600511400\" \"HH:mm\"}}", "10:30 10:30"),
-        ("{{dateFormat \"19-9-2020\" inputFormat=\"d-M-yyyy\" outputFormat=\"full\"}}", "Saturday, September 19, 2020"),
+        (
+            "{{dateFormat \"19-9-2020\" inputFormat=\"d-M-yyyy\" outputFormat=\"full\"}}",
+            "Saturday, September 19, 2020",
+        ),
         ("{{dateFormat \"20200919\" inputFormat=\"yyyyMMdd\" outputFormat=\"long\"}}", "September 19, 2020"),
-        ("{{dateFormat \"sat, sept 19 99 1:05 pm\" inputFormat=\"EEE, MMM d yy h:mm a\" outputFormat=\"yyyy-MM-dd HH:mm\"}}", "1999-09-19 13:05"),
-        ("{{dateFormat \"19 September 30 12:00 AM -0700\" inputFormat=\"d MMMM yy hh:mm a Z\" outputFormat=\"yyyy-MM-dd HH:mm\"}}", "2030-09-19 07:00"),
+        (
+            "{{dateFormat \"sat, sept 19 99 1:05 pm\" inputFormat=\"EEE, MMM d yy h:mm a\" outputFormat=\"yyyy-MM-dd HH:mm\"}}",
+            "1999-09-19 13:05",
+        ),
+        (
+            "{{dateFormat \"19 September 30 12:00 AM -0700\" inputFormat=\"d MMMM yy hh:mm a Z\" outputFormat=\"yyyy-MM-dd HH:mm\"}}",
+            "2030-09-19 07:00",
+        ),
     ]);
     check_faults(&[
         ("{{dateFormat \"soon\"}}", "dateFormat: \"soon\" is not an ISO 8601 date"),

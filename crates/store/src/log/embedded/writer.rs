@@ -1,16 +1,17 @@
-//! The two threads behind `append`: one gathers appends into groups and compresses them, the other writes and syncs.
+//! The thread behind `append`.
 //!
 //! ```text
-//! append ─► queue ─► gather, compress ─► (hand over, no buffer) ─► write, fdatasync, publish, answer
+//! append ─► queue ─► gather ─► compress ─► write, fdatasync ─► publish ─► answer
 //! ```
 //!
-//! Nothing waits on purpose. While a group is synced the next one is compressed, and while that one waits for its turn the
-//! queue grows: the slower the disk, the larger the groups.
+//! Nothing waits on purpose: whatever is queued while a group is synced is the next group, so the slower the disk, the larger
+//! the groups. A second thread that compresses the next group meanwhile was measured: as fast (0.95-1.1) with 32 tasks on two
+//! cores, at twice the number of syncs and 6 % more CPU, so there is one.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,68 +53,54 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Appends that share a frame.
-pub(super) struct PreparedGroup {
-    appends: Vec<Append>,
-    body: EncodedBody,
-}
-
-/// The first thread: ends when every sender of the queue is gone and the queue is empty.
-pub(super) fn gather(shared: &Shared, queue: &Receiver<Append>, groups: &SyncSender<PreparedGroup>) {
-    let mut encoder = Encoder::default();
-    loop {
-        let first = match queue.recv_timeout(IDLE) {
-            Ok(append) => append,
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                encoder.release();
-                shared.groups.clear();
-                match queue.recv() {
-                    Ok(append) => append,
-                    Err(_) => return,
-                }
-            }
-        };
-        let mut raw_bytes = raw_bytes(&first);
-        let mut appends = vec![first];
-        while raw_bytes < GROUP_BYTES_MAX
-            && let Ok(append) = queue.try_recv()
-        {
-            raw_bytes += self::raw_bytes(&append);
-            appends.push(append);
-        }
-        let records = appends.iter().flat_map(|append| &append.records);
-        let body = encoder.encode(records, raw_bytes, shared.options.compress);
-        if groups.send(PreparedGroup { appends, body }).is_err() {
-            return;
-        }
-    }
-}
-
-fn raw_bytes(append: &Append) -> usize {
-    append.records.iter().map(|(_, bytes)| bytes.len() + RECORD_OVERHEAD_BYTES).sum()
-}
-
-/// The second thread: the only one that changes the active file.
+/// The only one that changes the active file. Its loop, [`Writer::run`], has a thread of its own.
 pub(super) struct Writer {
-    pub(super) shared: Arc<Shared>,
-    pub(super) segment: Arc<Segment>,
-    pub(super) file: OpenFile,
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    file: OpenFile,
     /// Length of the file: everything before it is durable, nothing is behind it.
-    pub(super) length_bytes: u64,
-    pub(super) next: Position,
+    length_bytes: u64,
+    next: Position,
     /// Arrival of the last record.
-    pub(super) arrival: Timestamp,
+    arrival: Timestamp,
+    encoder: Encoder,
 }
 
 impl Writer {
-    pub(super) fn run(mut self, groups: &Receiver<PreparedGroup>) {
-        for PreparedGroup { appends, mut body } in groups {
+    /// Continues the last segment of a log that holds nothing but durable frames.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        segment: Arc<Segment>,
+        file: OpenFile,
+        next: Position,
+        arrival: Timestamp,
+    ) -> Self {
+        let length_bytes = segment.durable_bytes();
+        Self { shared, segment, file, length_bytes, next, arrival, encoder: Encoder::default() }
+    }
+
+    /// Ends when every sender of the queue is gone and the queue is empty.
+    pub(super) fn run(mut self, queue: &Receiver<Append>) {
+        while let Some(first) = self.next_append(queue) {
+            let (appends, raw_bytes) = gather(first, queue);
+            let records = appends.iter().flat_map(|append| &append.records);
+            let mut body = self.encoder.encode(records, raw_bytes, self.shared.options.compress);
             match self.write(&appends, &mut body) {
                 Ok(()) => self.publish(appends, &body),
                 Err(refusal) => self.refuse(appends, &refusal),
             }
         }
+    }
+
+    fn next_append(&mut self, queue: &Receiver<Append>) -> Option<Append> {
+        match queue.recv_timeout(IDLE) {
+            Ok(append) => return Some(append),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        self.encoder.release();
+        self.shared.groups.clear();
+        queue.recv().ok()
     }
 
     /// Makes a group durable, or keeps nothing of it.
@@ -204,6 +191,25 @@ impl Writer {
         for append in appends {
             let _ = append.answer.send(Err(refusal.clone()));
         }
+    }
+}
+
+/// All that is queued, up to the limit of a group, and its raw bytes.
+fn gather(first: Append, queue: &Receiver<Append>) -> (Vec<Append>, usize) {
+    let mut raw_bytes = first.raw_bytes();
+    let mut appends = vec![first];
+    while raw_bytes < GROUP_BYTES_MAX
+        && let Ok(append) = queue.try_recv()
+    {
+        raw_bytes += append.raw_bytes();
+        appends.push(append);
+    }
+    (appends, raw_bytes)
+}
+
+impl Append {
+    fn raw_bytes(&self) -> usize {
+        self.records.iter().map(|(_, bytes)| bytes.len() + RECORD_OVERHEAD_BYTES).sum()
     }
 }
 

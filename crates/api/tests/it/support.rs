@@ -1,0 +1,254 @@
+//! A server on a port of its own, over stores in memory and a clock that stands still; and two clients for it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use api::policy::Policy;
+use api::secrets::{AccessKey, MasterKey, Secret};
+use api::sigv4::{PathStyle, Signer, payload_hash};
+use api::{Options, Server, access_key_row};
+use aws_sdk_pinpoint::Client;
+use aws_sdk_pinpoint::config::retry::RetryConfig;
+use aws_sdk_pinpoint::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_pinpoint::types::CreateApplicationRequest;
+use aws_smithy_async::time::StaticTimeSource;
+use domain::ids::AccountId;
+use domain::time::Timestamp;
+use engine::Engine;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use store::kv::memory::MemoryKv;
+use store::log::contract::{ManualClock, manual_context};
+use store::log::memory::MemoryLog;
+use store::tables::accounts::access_key_key;
+use store::value::encode;
+use store::{Batch, Clock as _, Durability, Kv};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const ACCOUNT: &str = "123456789012";
+pub const REGION: &str = "eu-central-1";
+pub const ROOT_KEY: &str = "CPKAROOT";
+pub const SECRET: &str = "a secret that only tests know";
+const MASTER_KEY: [u8; 32] = [7; 32];
+
+/// A running server.
+pub struct World {
+    pub address: String,
+    pub clock: Arc<ManualClock>,
+    pub kv: Arc<MemoryKv>,
+    pub server: Arc<Server>,
+    pub shutdown: CancellationToken,
+    pub served: JoinHandle<()>,
+}
+
+impl World {
+    /// Without throttling.
+    pub async fn start() -> Self {
+        Self::start_with(Options { throttle_scale: None }, |server| server).await
+    }
+
+    pub async fn start_with(options: Options, add: impl FnOnce(Server) -> Server) -> Self {
+        let (context, clock) = manual_context();
+        let kv = Arc::new(MemoryKv::new());
+        let log = Arc::new(MemoryLog::new(context.clone(), 1));
+        let engine = Engine::new(context, Arc::<MemoryKv>::clone(&kv), log);
+        let server = Arc::new(add(Server::new(engine, MasterKey::new(&MASTER_KEY), options)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(api::serve(listener, Arc::clone(&server), shutdown.clone()));
+        let world = Self { address, clock, kv, server, shutdown, served };
+        world.put_key(ROOT_KEY, ACCOUNT, None, false).await;
+        world
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn advance(&self, duration: Duration) {
+        self.clock.set(self.now().plus(duration));
+    }
+
+    /// Adds or changes an access key, of which every one has the same secret.
+    pub async fn put_key(&self, id: &str, account: &str, policy: Option<&str>, disabled: bool) {
+        let master_key = MasterKey::new(&MASTER_KEY);
+        let key = AccessKey { id: id.to_owned(), secret: Secret::new(SECRET) };
+        let policy = policy.map(|document| Policy::parse(document).unwrap());
+        let owner = (&AccountId::new(account), "tester");
+        let mut row = access_key_row(&master_key, &key, owner, policy.as_ref(), self.now()).unwrap();
+        row.disabled = disabled;
+        let mut batch = Batch::default();
+        batch.put(access_key_key(id), encode(&row));
+        self.kv.commit(batch, Durability::Durable).await.unwrap();
+        self.server.forget_access_key(id);
+    }
+
+    /// AWS's SDK for Rust, with the root key.
+    pub fn sdk(&self) -> Client {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now().0 as u64);
+        let config = aws_sdk_pinpoint::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(format!("http://{}", self.address))
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::new(ROOT_KEY, SECRET, None, None, "test"))
+            .time_source(StaticTimeSource::new(now))
+            .retry_config(RetryConfig::disabled())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// Makes an application, and answers its id.
+    pub async fn app(&self, name: &str) -> String {
+        let request = CreateApplicationRequest::builder().name(name).build();
+        let output = self.sdk().create_app().create_application_request(request).send().await.unwrap();
+        output.application_response.unwrap().id.unwrap()
+    }
+
+    /// A request by hand, signed with the root key unless it says otherwise.
+    pub fn call<'a>(&'a self, method: &'a str, target: &'a str) -> Call<'a> {
+        let signed = Some(Signed { key: ROOT_KEY, secret: SECRET, service: "mobiletargeting", at: self.now() });
+        Call { world: self, method, target, headers: HeaderMap::new(), body: Vec::new(), signed }
+    }
+
+    /// Sends bytes as they are, and reads until the server closes.
+    pub async fn exchange(&self, request: &[u8]) -> Response {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        Response::read(&mut stream).await
+    }
+}
+
+/// How a request is signed.
+struct Signed<'a> {
+    key: &'a str,
+    secret: &'a str,
+    service: &'a str,
+    at: Timestamp,
+}
+
+/// A request on its way.
+pub struct Call<'a> {
+    world: &'a World,
+    method: &'a str,
+    /// Path and query, as they are sent.
+    target: &'a str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    signed: Option<Signed<'a>>,
+}
+
+impl<'a> Call<'a> {
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        self
+    }
+
+    pub fn unsigned(mut self) -> Self {
+        self.signed = None;
+        self
+    }
+
+    pub fn key(mut self, key: &'a str) -> Self {
+        self.signed.as_mut().unwrap().key = key;
+        self
+    }
+
+    pub fn secret(mut self, secret: &'a str) -> Self {
+        self.signed.as_mut().unwrap().secret = secret;
+        self
+    }
+
+    pub fn service(mut self, service: &'a str) -> Self {
+        self.signed.as_mut().unwrap().service = service;
+        self
+    }
+
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.signed.as_mut().unwrap().at = at;
+        self
+    }
+
+    pub async fn send(self) -> Response {
+        let world = self.world;
+        world.exchange(&self.bytes()).await
+    }
+
+    /// The request as it is sent; the connection closes behind the answer.
+    pub fn bytes(mut self) -> Vec<u8> {
+        self.headers.insert("host", HeaderValue::from_str(&self.world.address).unwrap());
+        if let Some(signed) = &self.signed {
+            let signer = Signer {
+                access_key_id: signed.key,
+                secret: &Secret::new(signed.secret),
+                security_token: None,
+                region: REGION,
+                service: signed.service,
+                path_style: PathStyle::Normalised,
+            };
+            let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
+            let hash = payload_hash(&self.body);
+            signer.sign((self.method, path, query), &mut self.headers, &hash, signed.at).unwrap();
+        }
+        let mut request = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            request.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        request.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()));
+        let mut request = request.into_bytes();
+        request.extend_from_slice(&self.body);
+        request
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Response {
+    pub async fn read(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap());
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        Self { status, headers, body: body.to_owned() }
+    }
+
+    /// The header of this name, in lower case; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+    }
+
+    /// Asserts that this is an error of Pinpoint: status, code in the header, text, and the request's id in both places.
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, code: &str, message: &str) {
+        let request_id = self.header("x-amzn-requestid");
+        assert_eq!(request_id.len(), 36, "{self:?}");
+        let expected = serde_json::json!({"Message": message, "RequestID": request_id});
+        let actual = (self.status, self.header("x-amzn-errortype"), self.json());
+        assert_eq!(actual, (status, code, expected));
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.header("access-control-allow-origin"), "*");
+    }
+}

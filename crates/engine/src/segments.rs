@@ -1,0 +1,150 @@
+//! Who belongs to a segment now: the criteria asked of the audience index, an imported segment's members from the store.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use domain::audience::AppKey;
+use domain::endpoints::Endpoint;
+use domain::ids::{SegmentId, UserId};
+use domain::segments::{Criteria, Document, SOURCE_DEPTH_MAX, Source};
+use domain::time::Timestamp;
+use roaring::RoaringBitmap;
+use store::tables::audiences::endpoint_key;
+use store::tables::definitions;
+use store::tables::jobs::{Members, member_users, members};
+use store::value::decode;
+use store::{Key, KvError};
+
+use crate::audiences::each_row;
+use crate::index::Selection;
+use crate::{Engine, reads};
+
+/// Why an audience cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// The index is being built: ask again.
+    #[error("the audience index is being built")]
+    NotReady,
+    #[error("the segment or its version does not exist")]
+    Missing,
+    #[error("the segment cannot be evaluated: {0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Kv(#[from] KvError),
+}
+
+/// The ordinals of a segment's members. Without a version: of its newest one.
+pub async fn select(
+    engine: &Engine,
+    app: &AppKey,
+    segment: &SegmentId,
+    version: Option<u32>,
+    now: Timestamp,
+) -> Result<RoaringBitmap, SelectError> {
+    let source = Source { segment: segment.clone(), version };
+    resolve(engine, app, &source, now, SOURCE_DEPTH_MAX).await
+}
+
+/// The ordinals that meet criteria which are no segment yet: what a console counts while somebody types.
+pub async fn select_criteria(
+    engine: &Engine,
+    app: &AppKey,
+    criteria: &Criteria,
+    now: Timestamp,
+) -> Result<RoaringBitmap, SelectError> {
+    evaluate(engine, app, criteria, now, SOURCE_DEPTH_MAX).await
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+fn resolve<'a>(
+    engine: &'a Engine,
+    app: &'a AppKey,
+    source: &'a Source,
+    now: Timestamp,
+    depth: usize,
+) -> Boxed<'a, Result<RoaringBitmap, SelectError>> {
+    Box::pin(async move {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(SelectError::Invalid("segments are built on each other too deep".to_owned()));
+        };
+        let definitions = definitions::segments(app.account.as_str(), app.app.as_str());
+        let id = source.segment.as_str();
+        let (head, _) = definitions.head(&*engine.kv, id).await?.ok_or(SelectError::Missing)?;
+        let version = source.version.unwrap_or(head.latest);
+        let body = definitions.body(&*engine.kv, id, version).await?.ok_or(SelectError::Missing)?;
+        let document: Document =
+            serde_json::from_str(&body.document).map_err(|error| SelectError::Invalid(error.to_string()))?;
+        if document.import.is_some() {
+            return imported(engine, app, id, version).await;
+        }
+        let criteria = document.criteria().map_err(|invalid| SelectError::Invalid(invalid.to_string()))?;
+        evaluate(engine, app, &criteria, now, depth).await
+    })
+}
+
+async fn evaluate(
+    engine: &Engine,
+    app: &AppKey,
+    criteria: &Criteria,
+    now: Timestamp,
+    depth: usize,
+) -> Result<RoaringBitmap, SelectError> {
+    let mut sources: HashMap<Source, RoaringBitmap> = HashMap::new();
+    for source in criteria.sources() {
+        if !sources.contains_key(source) {
+            sources.insert(source.clone(), resolve(engine, app, source, now, depth).await?);
+        }
+    }
+    let selected = engine.audiences.with(app, |index| {
+        index.select(criteria, now, &|source| sources.get(source)).map(Selection::into_bitmap)
+    });
+    match selected {
+        None => Err(SelectError::NotReady),
+        Some(None) => Err(SelectError::Missing),
+        Some(Some(bitmap)) => Ok(bitmap),
+    }
+}
+
+/// Members of an imported segment: its endpoints, and all endpoints that its users have now (spec/30 §5).
+async fn imported(
+    engine: &Engine,
+    app: &AppKey,
+    segment: &str,
+    version: u32,
+) -> Result<RoaringBitmap, SelectError> {
+    let mut bitmap = RoaringBitmap::new();
+    each_row(&*engine.kv, &members(app, segment, version), |_, value| {
+        let Members(bytes) = decode(value)?;
+        bitmap |= crate::bitmap::read(&bytes)?;
+        Ok(())
+    })
+    .await?;
+    let mut users = Vec::new();
+    each_row(&*engine.kv, &member_users(app, segment, version), |key, _| {
+        users.extend(last_text(key, 4));
+        Ok(())
+    })
+    .await?;
+    for user in users {
+        let Some(user) = reads::user(&*engine.kv, app, &UserId::new(&user)).await? else { continue };
+        let keys: Vec<Key> = user.endpoints.iter().map(|folded| endpoint_key(app, folded)).collect();
+        for row in engine.kv.get_many(&keys).await?.into_iter().flatten() {
+            bitmap.insert(decode::<Endpoint>(&row.value).map_err(KvError::from)?.ordinal);
+        }
+    }
+    Ok(bitmap)
+}
+
+/// The text behind (account, app, segment, version, kind).
+fn last_text(key: &Key, before: usize) -> Option<String> {
+    let mut components = key.components();
+    for place in 0..=before {
+        if place == 3 {
+            components.ordinal()?;
+        } else {
+            components.text()?;
+        }
+    }
+    components.text()
+}
