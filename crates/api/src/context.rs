@@ -181,7 +181,9 @@ impl Cx {
     /// An id for an effect that must not happen twice when the SDK repeats the call: the same for every repeat.
     pub fn effect_id(&self) -> String {
         match &self.invocation {
-            Some(invocation) => engine::ids::derived(&[&invocation.key.as_bytes().escape_ascii().to_string()]),
+            Some(invocation) => {
+                engine::ids::derived(&[&invocation.key.as_bytes().escape_ascii().to_string()])
+            }
             None => self.new_id(),
         }
     }

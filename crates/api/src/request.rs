@@ -1,13 +1,14 @@
 //! The path of one request: see the crate's documentation for its order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use domain::ids::RequestId;
+use domain::time::Timestamp;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{DATE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use model::{OperationSpec, RequestParts, Service};
@@ -65,10 +66,20 @@ pub(crate) async fn answer(server: Arc<Server>, request: Request<Incoming>) -> R
         }
     });
     // The task ends by itself even where this future is dropped because the client hung up.
-    task.await.unwrap_or_else(|fault| {
+    let mut response = task.await.unwrap_or_else(|fault| {
         tracing::error!(%fault, request.id = request_id.as_str(), "request handler panicked");
         Answer::error(Protocol::RestJson, &ApiError::internal(), &request_id).into_response(&request_id)
-    })
+    });
+    response.headers_mut().insert(DATE, date(server.engine.context.now()));
+    response
+}
+
+/// The `Date` header. SDKs set their clock by it, so it must be that by which signatures are judged.
+fn date(now: Timestamp) -> HeaderValue {
+    let now = now.clamp(Timestamp(0), Timestamp::MAX);
+    let text =
+        httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis() as u64));
+    HeaderValue::try_from(text).expect("an HTTP date is ASCII text")
 }
 
 async fn respond(

@@ -90,6 +90,7 @@ async fn connection(
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .header_read_timeout(HEAD_READ_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);

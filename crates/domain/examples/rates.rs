@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is for reading")]
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use domain::import::{Format, Reader};
@@ -33,9 +34,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .to_owned();
     let mut lines = String::new();
     for row in 0..ROWS {
-        csv += &format!(
-            "EMAIL,user{row}@example.com,e{row},NONE,US,{row},Music,Travel,pro,u{row},Jane,\"Rome, IT\"\n"
-        );
+        writeln!(
+            csv,
+            "EMAIL,user{row}@example.com,e{row},NONE,US,{row},Music,Travel,pro,u{row},Jane,\"Rome, IT\""
+        )?;
         lines += &json!({"Id": format!("e{row}"), "ChannelType": "EMAIL", "Address": format!("user{row}@example.com"),
             "OptOut": "NONE", "Location": {"Country": "US"}, "Metrics": {"Age": row},
             "Attributes": {"Interests": ["Music", "Travel"], "Plan": ["pro"]},

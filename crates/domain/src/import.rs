@@ -55,7 +55,7 @@ pub struct ImportRow<'r> {
 /// What a good row says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportItem<'r> {
-    /// JSON of an EndpointBatchItem with an Id, which [`crate::endpoints::EndpointUpdate::parse`] reads. Only its syntax
+    /// JSON of an `EndpointBatchItem` with an Id, which [`crate::endpoints::EndpointUpdate::parse`] reads. Only its syntax
     /// has been checked where the file is JSON.
     Endpoint(&'r str),
     /// A user, of a file that lists users. It must exist already.
@@ -94,14 +94,14 @@ pub struct Reader {
 
 #[derive(Debug)]
 enum Kind {
-    Csv(CsvReader),
+    Csv(Box<CsvReader>),
     Ndjson(NdjsonReader),
 }
 
 impl Reader {
     pub fn new(format: Format) -> Self {
         let kind = match format {
-            Format::Csv => Kind::Csv(CsvReader::default()),
+            Format::Csv => Kind::Csv(Box::default()),
             Format::Json => Kind::Ndjson(NdjsonReader::default()),
         };
         Self { lines: Lines::default(), kind, fault: None }
@@ -155,7 +155,7 @@ pub fn endpoint_id(channel: ChannelType, address: &str) -> String {
     })
 }
 
-/// What CreateImportJob answers 400 with when the start of the file cannot be read (spec/97 C9): for JSON the message of a
+/// What `CreateImportJob` answers 400 with when the start of the file cannot be read (spec/97 C9): for JSON the message of a
 /// parser, for CSV the header's fault. `None` if the start is good, or too short to tell.
 pub fn first_record_error(format: Format, start: &[u8]) -> Option<String> {
     match format {

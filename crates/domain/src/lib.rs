@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod events;
 pub mod ids;
 pub mod import;
+pub mod jobs;
 pub mod messages;
 pub mod records;
 pub mod rendering;

@@ -127,7 +127,7 @@ impl Template {
     }
 }
 
-/// Reads a template's DefaultSubstitutions: a text that holds a JSON object. A blank text is an empty object.
+/// Reads a template's `DefaultSubstitutions`: a text that holds a JSON object. A blank text is an empty object.
 pub fn parse_default_substitutions(text: &str) -> Result<serde_json::Value, TemplateError> {
     let fault = |line, column, reason| TemplateError { line, column, reason };
     if text.trim().is_empty() {

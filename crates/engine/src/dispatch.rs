@@ -33,6 +33,7 @@ mod waiters;
 pub use claim::delivery_id;
 pub use recover::recover;
 pub use send::send;
+pub(crate) use send::send_unrecorded;
 pub use waiters::{Deliveries, DeliveryOutcome};
 
 /// Pages that are looked at to find one that may be sent.

@@ -15,5 +15,6 @@ pub mod index;
 pub mod project;
 pub mod reads;
 pub mod segments;
+pub mod simulation;
 
 pub use handle::{Engine, NotProjected, SHARD};

@@ -134,6 +134,11 @@ impl Key {
         KeyRange { from: self.clone(), to: self.after_prefix() }
     }
 
+    /// The range of the whole table that this key belongs to.
+    pub fn table_prefix(&self) -> KeyRange {
+        Self(self.0.get(..1).unwrap_or_default().to_vec()).prefix()
+    }
+
     /// As [`Key::prefix`], from the key behind `last` on: the next page of a scan.
     pub fn prefix_after(&self, last: &Self) -> KeyRange {
         KeyRange { from: last.successor(), to: self.after_prefix() }

@@ -8,10 +8,11 @@ use domain::records::SendStatus;
 use domain::time::Timestamp;
 use engine::SHARD;
 use model::pinpoint::{
-    ActivitiesResponse, ActivityResponse, CampaignHook, CampaignLimits, CampaignResponse, CampaignState as WireState,
-    CampaignStatus, CampaignsResponse, CreateCampaignRequest, DeleteCampaignRequest, GetCampaignActivitiesRequest,
-    GetCampaignRequest, GetCampaignVersionRequest, GetCampaignVersionsRequest, GetCampaignsRequest, Schedule,
-    TreatmentResource, UpdateCampaignRequest, WriteApplicationSettingsRequest, WriteCampaignRequest,
+    ActivitiesResponse, ActivityResponse, CampaignHook, CampaignLimits, CampaignResponse,
+    CampaignState as WireState, CampaignStatus, CampaignsResponse, CreateCampaignRequest,
+    DeleteCampaignRequest, GetCampaignActivitiesRequest, GetCampaignRequest, GetCampaignVersionRequest,
+    GetCampaignVersionsRequest, GetCampaignsRequest, Schedule, TreatmentResource, UpdateCampaignRequest,
+    WriteApplicationSettingsRequest, WriteCampaignRequest,
 };
 use store::tables::campaigns::{CampaignState, Progress, Status, progresses, state_key, states};
 use store::tables::definitions::{self, Body, Definitions, Head};
@@ -31,7 +32,10 @@ const CAMPAIGNS_MAX: usize = 100_000;
 /// Runs that are read for a list of activities.
 const RUNS_MAX: usize = 10_000;
 
-pub(super) async fn create_campaign(cx: Cx, input: CreateCampaignRequest) -> Result<CampaignResponse, ApiError> {
+pub(super) async fn create_campaign(
+    cx: Cx,
+    input: CreateCampaignRequest,
+) -> Result<CampaignResponse, ApiError> {
     let app = cx.app_head(&input.application_id).await?;
     let mut request = input.write_campaign_request;
     let tags = tags::checked(request.tags.take().unwrap_or_default())?;
@@ -71,7 +75,10 @@ pub(super) async fn create_campaign(cx: Cx, input: CreateCampaignRequest) -> Res
 
 /// Makes a new version; members that the request leaves out keep their value, so that a campaign is paused by
 /// `{"IsPaused": true}` alone (spec/50 §1).
-pub(super) async fn update_campaign(cx: Cx, input: UpdateCampaignRequest) -> Result<CampaignResponse, ApiError> {
+pub(super) async fn update_campaign(
+    cx: Cx,
+    input: UpdateCampaignRequest,
+) -> Result<CampaignResponse, ApiError> {
     let app = cx.app_head(&input.application_id).await?;
     let (head, row, before) = load(&cx, &app.key, &input.campaign_id).await?;
     let (mut state, state_row) = load_state(&cx, &app.key, &head.id).await?;
@@ -141,7 +148,8 @@ pub(super) async fn get_campaign_version(
     let app = cx.app(&input.application_id).await?;
     let (head, _, _) = load(&cx, &app, &input.campaign_id).await?;
     let version: u32 = input.version.parse().map_err(|_| ApiError::not_found())?;
-    let body = campaigns(&app).body(&*cx.engine().kv, &head.id, version).await?.ok_or_else(ApiError::not_found)?;
+    let body =
+        campaigns(&app).body(&*cx.engine().kv, &head.id, version).await?.ok_or_else(ApiError::not_found)?;
     let (state, _) = load_state(&cx, &app, &head.id).await?;
     response(&cx, &app, &head, &body, &state)
 }
@@ -156,7 +164,8 @@ pub(super) async fn get_campaign_versions(
     let (state, _) = load_state(&cx, &app, &head.id).await?;
     let versions = campaigns(&app).versions(&*cx.engine().kv, &head.id).await?;
     let (bodies, next_token) = page.cut(versions, Place::of_body);
-    let item = bodies.iter().map(|body| response(&cx, &app, &head, body, &state)).collect::<Result<_, _>>()?;
+    let item =
+        bodies.iter().map(|body| response(&cx, &app, &head, body, &state)).collect::<Result<_, _>>()?;
     Ok(CampaignsResponse { item, next_token })
 }
 
@@ -177,7 +186,10 @@ pub(super) async fn get_campaigns(cx: Cx, input: GetCampaignsRequest) -> Result<
 }
 
 /// Deletes the definition: pages that are not claimed yet are skipped from then on.
-pub(super) async fn delete_campaign(cx: Cx, input: DeleteCampaignRequest) -> Result<CampaignResponse, ApiError> {
+pub(super) async fn delete_campaign(
+    cx: Cx,
+    input: DeleteCampaignRequest,
+) -> Result<CampaignResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let (head, row, body) = load(&cx, &app, &input.campaign_id).await?;
     let (state, state_row) = load_state(&cx, &app, &head.id).await?;
@@ -210,7 +222,10 @@ pub(super) async fn get_campaign_activities(
     }
     activities.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.id.cmp(&other.1.id)));
     let (activities, next_token) = page.cut(activities, |(at, activity)| Place::at(*at, &activity.id));
-    Ok(ActivitiesResponse { item: activities.into_iter().map(|(_, activity)| activity).collect(), next_token })
+    Ok(ActivitiesResponse {
+        item: activities.into_iter().map(|(_, activity)| activity).collect(),
+        next_token,
+    })
 }
 
 fn activities_of(app: &AppKey, campaign: &str, progress: &Progress) -> Vec<(Timestamp, ActivityResponse)> {
@@ -287,7 +302,13 @@ async fn check_room(cx: &Cx, app: &AppKey) -> Result<(), ApiError> {
 /// The request changes nothing but whether the campaign is paused.
 fn only_pauses(request: &WriteCampaignRequest) -> bool {
     let WriteCampaignRequest { is_paused, tags: _, .. } = request;
-    is_paused.is_some() && *request == WriteCampaignRequest { is_paused: *is_paused, tags: request.tags.clone(), ..Default::default() }
+    is_paused.is_some()
+        && *request
+            == WriteCampaignRequest {
+                is_paused: *is_paused,
+                tags: request.tags.clone(),
+                ..Default::default()
+            }
 }
 
 /// The document before with the request's members over it.

@@ -9,8 +9,8 @@ use domain::ids::{EndpointId, UserId};
 use domain::records::{Body, EndpointItem, Record};
 use engine::reads;
 use model::pinpoint::{
-    AttributesResource, DeleteEndpointRequest, DeleteUserEndpointsRequest, EndpointResponse, EndpointsResponse,
-    GetEndpointRequest, GetUserEndpointsRequest, RemoveAttributesRequest,
+    AttributesResource, DeleteEndpointRequest, DeleteUserEndpointsRequest, EndpointResponse,
+    EndpointsResponse, GetEndpointRequest, GetUserEndpointsRequest, RemoveAttributesRequest,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,7 +43,11 @@ pub(super) async fn update_endpoint(cx: Cx, labels: Labels, body: Bytes) -> Resu
     }
 }
 
-pub(super) async fn update_endpoints_batch(cx: Cx, labels: Labels, body: Bytes) -> Result<RawAnswer, ApiError> {
+pub(super) async fn update_endpoints_batch(
+    cx: Cx,
+    labels: Labels,
+    body: Bytes,
+) -> Result<RawAnswer, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Request<'a> {
@@ -51,7 +55,8 @@ pub(super) async fn update_endpoints_batch(cx: Cx, labels: Labels, body: Bytes) 
         item: Vec<&'a RawValue>,
     }
     let app = cx.app(labels.get("application-id")).await?;
-    let request: Request<'_> = serde_json::from_str(text(&body)?).map_err(|error| Invalid::new(error.to_string()))?;
+    let request: Request<'_> =
+        serde_json::from_str(text(&body)?).map_err(|error| Invalid::new(error.to_string()))?;
     if request.item.is_empty() || request.item.len() > BATCH_MAX {
         return Err(ApiError::bad_request(format!("A batch holds 1 to {BATCH_MAX} endpoints")));
     }
@@ -67,7 +72,9 @@ pub(super) async fn update_endpoints_batch(cx: Cx, labels: Labels, body: Bytes) 
     let position = append(&cx, &app, Body::Endpoints { items }).await?;
     let refusals: Vec<String> = (0u32..)
         .zip(&ids)
-        .filter_map(|(item, id)| cx.engine().verdict(position, item).map(|message| format!("{id}: {message}")))
+        .filter_map(|(item, id)| {
+            cx.engine().verdict(position, item).map(|message| format!("{id}: {message}"))
+        })
         .collect();
     match refusals.first() {
         // The answer has no place for verdicts of items: the others were applied, and the text says so.
@@ -88,7 +95,10 @@ pub(super) async fn get_endpoint(cx: Cx, input: GetEndpointRequest) -> Result<En
     response(&app, &endpoint, user.as_ref())
 }
 
-pub(super) async fn delete_endpoint(cx: Cx, input: DeleteEndpointRequest) -> Result<EndpointResponse, ApiError> {
+pub(super) async fn delete_endpoint(
+    cx: Cx,
+    input: DeleteEndpointRequest,
+) -> Result<EndpointResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let folded = EndpointId::new(&input.endpoint_id).folded();
     let found = reads::endpoint(&*cx.engine().kv, &app, &folded).await?;
@@ -99,7 +109,10 @@ pub(super) async fn delete_endpoint(cx: Cx, input: DeleteEndpointRequest) -> Res
     Ok(output)
 }
 
-pub(super) async fn get_user_endpoints(cx: Cx, input: GetUserEndpointsRequest) -> Result<EndpointsResponse, ApiError> {
+pub(super) async fn get_user_endpoints(
+    cx: Cx,
+    input: GetUserEndpointsRequest,
+) -> Result<EndpointsResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     user_endpoints(&cx, &app, &input.user_id).await
 }
@@ -115,7 +128,10 @@ pub(super) async fn delete_user_endpoints(
     Ok(output)
 }
 
-pub(super) async fn remove_attributes(cx: Cx, input: RemoveAttributesRequest) -> Result<AttributesResource, ApiError> {
+pub(super) async fn remove_attributes(
+    cx: Cx,
+    input: RemoveAttributesRequest,
+) -> Result<AttributesResource, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let kind = match input.attribute_type.as_str() {
         "endpoint-custom-attributes" => AttributeKind::Endpoint,
@@ -125,12 +141,15 @@ pub(super) async fn remove_attributes(cx: Cx, input: RemoveAttributesRequest) ->
     };
     let blacklist = input.update_attributes_request.blacklist.unwrap_or_default();
     if blacklist.is_empty() || blacklist.len() > BLACKLIST_MAX || blacklist.iter().any(String::is_empty) {
-        return Err(ApiError::bad_request(format!("Blacklist must hold 1 to {BLACKLIST_MAX} names or patterns")));
+        return Err(ApiError::bad_request(format!(
+            "Blacklist must hold 1 to {BLACKLIST_MAX} names or patterns"
+        )));
     }
     let patterns = blacklist.iter().map(String::as_str).collect();
     append(&cx, &app, Body::AttributesBlocked { kind, patterns }).await?;
     let row = cx.engine().kv.get(&summary_key(&app)).await?;
-    let summary: domain::audience::Summary = row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default();
+    let summary: domain::audience::Summary =
+        row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default();
     // The whole list is answered: names that earlier calls gave too (spec/97 §12).
     let blocked = summary.blocked.get(&kind).into_iter().flatten().cloned().collect();
     let output = AttributesResource {
@@ -145,7 +164,8 @@ pub(super) async fn remove_attributes(cx: Cx, input: RemoveAttributesRequest) ->
 async fn user_endpoints(cx: &Cx, app: &AppKey, user_id: &str) -> Result<EndpointsResponse, ApiError> {
     let found = reads::user_endpoints(&*cx.engine().kv, app, &UserId::new(user_id)).await?;
     let (user, endpoints) = found.ok_or_else(ApiError::not_found)?;
-    let item = endpoints.iter().map(|endpoint| response(app, endpoint, Some(&user))).collect::<Result<_, _>>()?;
+    let item =
+        endpoints.iter().map(|endpoint| response(app, endpoint, Some(&user))).collect::<Result<_, _>>()?;
     Ok(EndpointsResponse { item })
 }
 
@@ -165,9 +185,9 @@ pub(super) async fn append(cx: &Cx, app: &AppKey, body: Body<'_>) -> Result<Posi
 /// Waits until a record is folded and indexed; after [`VISIBLE_WITHIN`] the caller gets a retryable error.
 pub(super) async fn wait_visible(cx: &Cx, position: Position) -> Result<(), ApiError> {
     let visible = cx.engine().wait_projected(position);
-    tokio::time::timeout(VISIBLE_WITHIN, visible)
-        .await
-        .map_err(|_| ApiError::unavailable("The change was accepted but is not visible yet; repeating it is harmless"))
+    tokio::time::timeout(VISIBLE_WITHIN, visible).await.map_err(|_| {
+        ApiError::unavailable("The change was accepted but is not visible yet; repeating it is harmless")
+    })
 }
 
 pub(super) fn text(body: &[u8]) -> Result<&str, ApiError> {

@@ -27,7 +27,8 @@ pub(super) async fn put_events(cx: Cx, labels: Labels, body: Bytes) -> Result<Ra
     }
     let json = text(&body)?;
     let batch = EventBatch::parse(json)?;
-    let updates: Vec<Result<EndpointUpdate, Invalid>> = batch.items.iter().map(EndpointItem::update).collect();
+    let updates: Vec<Result<EndpointUpdate, Invalid>> =
+        batch.items.iter().map(EndpointItem::update).collect();
     let record = Record {
         account: app.account.as_str(),
         app: app.app.as_str(),
@@ -48,7 +49,12 @@ pub(super) async fn put_events(cx: Cx, labels: Labels, body: Bytes) -> Result<Ra
 }
 
 /// Only what could be refused by the state waits for the projection's verdict.
-fn must_wait(cx: &Cx, app: &AppKey, item: &EndpointItem<'_>, update: &Result<EndpointUpdate, Invalid>) -> bool {
+fn must_wait(
+    cx: &Cx,
+    app: &AppKey,
+    item: &EndpointItem<'_>,
+    update: &Result<EndpointUpdate, Invalid>,
+) -> bool {
     let Ok(update) = update else { return false };
     if update.is_empty() {
         return false;

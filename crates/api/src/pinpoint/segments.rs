@@ -3,9 +3,9 @@
 use domain::audience::AppKey;
 use domain::segments::{Document, SOURCE_DEPTH_MAX};
 use model::pinpoint::{
-    CreateSegmentRequest, DeleteSegmentRequest, GetSegmentRequest, GetSegmentVersionRequest, GetSegmentVersionsRequest,
-    GetSegmentsRequest, SegmentImportResource, SegmentResponse, SegmentType, SegmentsResponse, UpdateSegmentRequest,
-    WriteSegmentRequest,
+    CreateSegmentRequest, DeleteSegmentRequest, GetSegmentRequest, GetSegmentVersionRequest,
+    GetSegmentVersionsRequest, GetSegmentsRequest, SegmentImportResource, SegmentResponse, SegmentType,
+    SegmentsResponse, UpdateSegmentRequest, WriteSegmentRequest,
 };
 use store::Batch;
 use store::tables::definitions::{self, Definitions, Head};
@@ -58,7 +58,8 @@ pub(super) async fn update_segment(cx: Cx, input: UpdateSegmentRequest) -> Resul
     }
     let mut batch = Batch::default();
     app.guard(&mut batch);
-    let (head, body) = segments.add_version(&mut batch, &head, row, serde_json::to_string(&document)?, cx.now());
+    let (head, body) =
+        segments.add_version(&mut batch, &head, row, serde_json::to_string(&document)?, cx.now());
     let output = response(&cx, &app.key, &head, body.version, document).await?;
     cx.commit(batch, &output).await?;
     Ok(output)
@@ -71,7 +72,10 @@ pub(super) async fn get_segment(cx: Cx, input: GetSegmentRequest) -> Result<Segm
     response(&cx, &app, &head, body.version, serde_json::from_str(&body.document)?).await
 }
 
-pub(super) async fn get_segment_version(cx: Cx, input: GetSegmentVersionRequest) -> Result<SegmentResponse, ApiError> {
+pub(super) async fn get_segment_version(
+    cx: Cx,
+    input: GetSegmentVersionRequest,
+) -> Result<SegmentResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let kv = &*cx.engine().kv;
     let (head, _) = segments(&app).head(kv, &input.segment_id).await?.ok_or_else(ApiError::not_found)?;
@@ -151,7 +155,8 @@ async fn checked(
                 return Err(ApiError::bad_request("A segment cannot be built on itself"));
             }
             let source = load(cx, app, &segment, version).await?;
-            let source = source.ok_or_else(|| ApiError::bad_request(format!("Source segment {segment} not found")))?;
+            let source =
+                source.ok_or_else(|| ApiError::bad_request(format!("Source segment {segment} not found")))?;
             let sources = source.criteria()?;
             next.extend(sources.sources().map(|source| (source.segment.as_str().to_owned(), source.version)));
         }
@@ -160,7 +165,12 @@ async fn checked(
     Err(ApiError::bad_request(format!("Segments are built on each other more than {SOURCE_DEPTH_MAX} deep")))
 }
 
-async fn load(cx: &Cx, app: &AppKey, segment: &str, version: Option<u32>) -> Result<Option<Document>, ApiError> {
+async fn load(
+    cx: &Cx,
+    app: &AppKey,
+    segment: &str,
+    version: Option<u32>,
+) -> Result<Option<Document>, ApiError> {
     let kv = &*cx.engine().kv;
     let Some((head, _)) = segments(app).head(kv, segment).await? else { return Ok(None) };
     let body = segments(app).body(kv, segment, version.unwrap_or(head.latest)).await?;
@@ -200,7 +210,9 @@ async fn response(
             let state: Option<JobState> = row.map(|row| decode(&row.value)).transpose()?;
             let counts = state.iter().flat_map(|state| &state.channels);
             Some(SegmentImportResource {
-                channel_counts: Some(counts.map(|(channel, count)| (channel.clone(), *count as i32)).collect()),
+                channel_counts: Some(
+                    counts.map(|(channel, count)| (channel.clone(), *count as i32)).collect(),
+                ),
                 external_id: origin.external_id.clone(),
                 format: origin.format,
                 role_arn: origin.role_arn.clone(),
@@ -209,8 +221,7 @@ async fn response(
             })
         }
     };
-    let segment_type =
-        if document.import.is_some() { SegmentType::Import } else { SegmentType::Dimensional };
+    let segment_type = if document.import.is_some() { SegmentType::Import } else { SegmentType::Dimensional };
     Ok(SegmentResponse {
         application_id: app.app.to_string(),
         arn: cx.arn(&format!("apps/{}/segments/{}", app.app, head.id)),

@@ -50,7 +50,10 @@ fn coverage_page_is_up_to_date() {
         fs::write(&path, &page).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/coverage.md is stale: run UPDATE_GOLDEN=1 cargo test -p api --test it coverage");
+    assert!(
+        written == page,
+        "docs/coverage.md is stale: run UPDATE_GOLDEN=1 cargo test -p api --test it coverage"
+    );
 }
 
 fn page() -> String {
@@ -68,7 +71,9 @@ fn page() -> String {
         write!(page, "\n## {title}\n\n{count} of {} operations are built.\n\n", operations.len()).unwrap();
         page.push_str("| operation | request | state |\n|---|---|---|\n");
         for spec in operations {
-            let state = reasons.get(&(service, spec.name)).map_or("built".to_owned(), |reason| format!("not yet: {reason}"));
+            let state = reasons
+                .get(&(service, spec.name))
+                .map_or("built".to_owned(), |reason| format!("not yet: {reason}"));
             writeln!(page, "| {} | {} `{}` | {state} |", spec.name, spec.method, spec.path).unwrap();
         }
     }

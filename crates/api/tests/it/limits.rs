@@ -72,7 +72,8 @@ async fn an_answer_without_a_body_is_remembered_as_such() {
     let app = world.app("a").await;
     let path = format!("/v1/tags/arn%3Aaws%3Amobiletargeting%3Aeu-central-1%3A123456789012%3Aapps%2F{app}");
     for _ in 0..2 {
-        let call = world.call("POST", &path).header("amz-sdk-invocation-id", "id").body(r#"{"tags":{"a":"b"}}"#);
+        let call =
+            world.call("POST", &path).header("amz-sdk-invocation-id", "id").body(r#"{"tags":{"a":"b"}}"#);
         let answer = call.send().await;
         assert_eq!((answer.status, answer.body.as_str()), (204, ""));
     }

@@ -28,29 +28,29 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub const ACCOUNT: &str = "123456789012";
-pub const REGION: &str = "eu-central-1";
-pub const ROOT_KEY: &str = "CPKAROOT";
-pub const SECRET: &str = "a secret that only tests know";
+pub(crate) const ACCOUNT: &str = "123456789012";
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const ROOT_KEY: &str = "CPKAROOT";
+pub(crate) const SECRET: &str = "a secret that only tests know";
 const MASTER_KEY: [u8; 32] = [7; 32];
 
 /// A running server.
-pub struct World {
-    pub address: String,
-    pub clock: Arc<ManualClock>,
-    pub kv: Arc<MemoryKv>,
-    pub server: Arc<Server>,
-    pub shutdown: CancellationToken,
-    pub served: JoinHandle<()>,
+pub(crate) struct World {
+    pub(crate) address: String,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) kv: Arc<MemoryKv>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) served: JoinHandle<()>,
 }
 
 impl World {
     /// Without throttling.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Options { throttle_scale: None }, |server| server).await
     }
 
-    pub async fn start_with(options: Options, add: impl FnOnce(Server) -> Server) -> Self {
+    pub(crate) async fn start_with(options: Options, add: impl FnOnce(Server) -> Server) -> Self {
         let (context, clock) = manual_context();
         let kv = Arc::new(MemoryKv::new());
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
@@ -65,16 +65,16 @@ impl World {
         world
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub fn advance(&self, duration: Duration) {
+    pub(crate) fn advance(&self, duration: Duration) {
         self.clock.set(self.now().plus(duration));
     }
 
     /// Adds or changes an access key, of which every one has the same secret.
-    pub async fn put_key(&self, id: &str, account: &str, policy: Option<&str>, disabled: bool) {
+    pub(crate) async fn put_key(&self, id: &str, account: &str, policy: Option<&str>, disabled: bool) {
         let master_key = MasterKey::new(&MASTER_KEY);
         let key = AccessKey { id: id.to_owned(), secret: Secret::new(SECRET) };
         let policy = policy.map(|document| Policy::parse(document).unwrap());
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// AWS's SDK for Rust, with the root key.
-    pub fn sdk(&self) -> Client {
+    pub(crate) fn sdk(&self) -> Client {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now().0 as u64);
         let config = aws_sdk_pinpoint::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -103,20 +103,21 @@ impl World {
     }
 
     /// Makes an application, and answers its id.
-    pub async fn app(&self, name: &str) -> String {
+    pub(crate) async fn app(&self, name: &str) -> String {
         let request = CreateApplicationRequest::builder().name(name).build();
         let output = self.sdk().create_app().create_application_request(request).send().await.unwrap();
         output.application_response.unwrap().id.unwrap()
     }
 
     /// A request by hand, signed with the root key unless it says otherwise.
-    pub fn call<'a>(&'a self, method: &'a str, target: &'a str) -> Call<'a> {
-        let signed = Some(Signed { key: ROOT_KEY, secret: SECRET, service: "mobiletargeting", at: self.now() });
+    pub(crate) fn call<'a>(&'a self, method: &'a str, target: &'a str) -> Call<'a> {
+        let signed =
+            Some(Signed { key: ROOT_KEY, secret: SECRET, service: "mobiletargeting", at: self.now() });
         Call { world: self, method, target, headers: HeaderMap::new(), body: Vec::new(), signed }
     }
 
     /// Sends bytes as they are, and reads until the server closes.
-    pub async fn exchange(&self, request: &[u8]) -> Response {
+    pub(crate) async fn exchange(&self, request: &[u8]) -> Response {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         Response::read(&mut stream).await
@@ -132,7 +133,7 @@ struct Signed<'a> {
 }
 
 /// A request on its way.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     world: &'a World,
     method: &'a str,
     /// Path and query, as they are sent.
@@ -143,48 +144,48 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         self
     }
 
-    pub fn unsigned(mut self) -> Self {
+    pub(crate) fn unsigned(mut self) -> Self {
         self.signed = None;
         self
     }
 
-    pub fn key(mut self, key: &'a str) -> Self {
+    pub(crate) fn key(mut self, key: &'a str) -> Self {
         self.signed.as_mut().unwrap().key = key;
         self
     }
 
-    pub fn secret(mut self, secret: &'a str) -> Self {
+    pub(crate) fn secret(mut self, secret: &'a str) -> Self {
         self.signed.as_mut().unwrap().secret = secret;
         self
     }
 
-    pub fn service(mut self, service: &'a str) -> Self {
+    pub(crate) fn service(mut self, service: &'a str) -> Self {
         self.signed.as_mut().unwrap().service = service;
         self
     }
 
-    pub fn at(mut self, at: Timestamp) -> Self {
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
         self.signed.as_mut().unwrap().at = at;
         self
     }
 
-    pub async fn send(self) -> Response {
+    pub(crate) async fn send(self) -> Response {
         let world = self.world;
         world.exchange(&self.bytes()).await
     }
 
     /// The request as it is sent; the connection closes behind the answer.
-    pub fn bytes(mut self) -> Vec<u8> {
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
         self.headers.insert("host", HeaderValue::from_str(&self.world.address).unwrap());
         if let Some(signed) = &self.signed {
             let signer = Signer {
@@ -212,14 +213,14 @@ impl<'a> Call<'a> {
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl Response {
-    pub async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         let text = String::from_utf8(bytes).unwrap();
@@ -232,17 +233,17 @@ impl Response {
     }
 
     /// The header of this name, in lower case; empty where there is none.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
     }
 
     /// Asserts that this is an error of Pinpoint: status, code in the header, text, and the request's id in both places.
     #[track_caller]
-    pub fn assert_error(&self, status: u16, code: &str, message: &str) {
+    pub(crate) fn assert_error(&self, status: u16, code: &str, message: &str) {
         let request_id = self.header("x-amzn-requestid");
         assert_eq!(request_id.len(), 36, "{self:?}");
         let expected = serde_json::json!({"Message": message, "RequestID": request_id});

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{ACCOUNT, SECRET, World};
+use crate::support::{ACCOUNT, World};
 
 #[tokio::test]
 async fn unsigned_requests_get_the_gateway_s_answer() {
@@ -35,7 +35,9 @@ async fn bad_signatures_are_refused() {
     assert_eq!(code(call().at(world.now().minus(skew))).await, "InvalidSignatureException");
     assert_eq!(code(call().at(world.now().plus(skew))).await, "InvalidSignatureException");
     assert_eq!(code(call().service("sms-voice")).await, "IncompleteSignatureException");
-    assert_eq!(call().at(world.now().minus(Duration::from_mins(4))).send().await.status, 200);
+    let good = call().at(world.now().minus(Duration::from_mins(4))).send().await;
+    // The clock by which the signature was judged: SDKs set theirs by it.
+    assert_eq!((good.status, good.header("date")), (200, "Mon, 23 Nov 2026 00:00:00 GMT"));
 }
 
 #[tokio::test]
@@ -95,7 +97,8 @@ async fn a_policy_allows_what_it_says() {
         format!("apps/{other}/endpoints/x/../../{app}"),
     )
     .await;
-    for (method, path) in [("POST", format!("/v1/apps/{app}/events")), ("PUT", format!("/v1/apps/{app}/endpoints/a%2Fb"))]
+    for (method, path) in
+        [("POST", format!("/v1/apps/{app}/events")), ("PUT", format!("/v1/apps/{app}/endpoints/a%2Fb"))]
     {
         let answer = world.call(method, &path).key("CPKADEVICE").body("{}").send().await;
         assert_ne!(answer.status, 403, "{answer:?}");
@@ -139,7 +142,8 @@ async fn what_is_not_well_formed_is_a_bad_request() {
     refused("POST", "/v1/apps", r#"{"Name":7}"#, "expected a string").await;
     refused("POST", "/v1/apps", r#"{"Name":" "}"#, "Name must have 1 to 256 characters").await;
     let settings = format!("/v1/apps/{app}/settings");
-    refused("PUT", &settings, r#"{"CampaignHook":{"Mode":"SOMETIMES"}}"#, "unknown variant `SOMETIMES`").await;
+    refused("PUT", &settings, r#"{"CampaignHook":{"Mode":"SOMETIMES"}}"#, "unknown variant `SOMETIMES`")
+        .await;
     refused("GET", "/v1/apps?page-size=x", "", "Page size").await;
     refused("GET", "/v1/apps?token=x", "", "Invalid token").await;
     // Unknown members are ignored, and the content type does not count.
@@ -170,7 +174,8 @@ async fn bodies_have_a_limit() {
     let unsigned = world.call("POST", "/v1/apps").unsigned().body(padded(8 << 20)).send().await;
     assert_eq!(unsigned.status, 413);
     let cut = world.call("POST", "/v1/apps").body(r#"{"Name":"x"}"#).bytes();
-    let chunked = String::from_utf8(cut).unwrap().replace("content-length: 12\r\n", "transfer-encoding: chunked\r\n");
+    let chunked =
+        String::from_utf8(cut).unwrap().replace("content-length: 12\r\n", "transfer-encoding: chunked\r\n");
     let (head, body) = chunked.split_once("\r\n\r\n").unwrap();
     let chunks = format!("{head}\r\n\r\n5\r\n{}\r\n7\r\n{}\r\n0\r\n\r\n", &body[..5], &body[5..]);
     assert_eq!(world.exchange(chunks.as_bytes()).await.status, 201);
@@ -226,9 +231,9 @@ async fn our_own_api_is_signed_and_authorised() {
     assert_eq!(world.call("GET", path).send().await.status, 200);
     assert_eq!(world.call("GET", path).unsigned().send().await.status, 403);
     assert_eq!(world.call("GET", "/counterpoint/v1/sandbox/messages2").send().await.status, 404);
-    let reads = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "counterpoint:Read",
-        "Resource": format!("arn:aws:counterpoint:*:{ACCOUNT}:sandbox/*")}});
-    let reads = reads.to_string().replace("{\"Action", "[{\"Action").replace("}}", "}]}");
+    let reads = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "counterpoint:Read",
+        "Resource": format!("arn:aws:counterpoint:*:{ACCOUNT}:sandbox/*")}]});
+    let reads = reads.to_string();
     world.put_key("CPKAREADS", ACCOUNT, Some(&reads), false).await;
     assert_eq!(world.call("GET", path).key("CPKAREADS").send().await.status, 200);
     assert_eq!(world.call("POST", path).key("CPKAREADS").send().await.status, 403);
@@ -239,7 +244,8 @@ async fn sms_voice_v2_speaks_json_1_0() {
     let world = World::start().await;
     let call = |target: &str, body: &str| {
         let call = world.call("POST", "/").service("sms-voice").body(body);
-        call.header("x-amz-target", &format!("PinpointSMSVoiceV2.{target}")).header("content-type", "application/x-amz-json-1.0")
+        call.header("x-amz-target", &format!("PinpointSMSVoiceV2.{target}"))
+            .header("content-type", "application/x-amz-json-1.0")
     };
     let answer = call("DescribePools", "{}").send().await;
     assert_eq!(answer.header("content-type"), "application/x-amz-json-1.0");
@@ -254,6 +260,8 @@ async fn sms_voice_v2_speaks_json_1_0() {
     let missing = call("DeleteOptOutList", "").send().await;
     assert!(missing.json()["Message"].as_str().unwrap().contains("OptOutListName"), "{missing:?}");
     let wrong_secret = call("DescribePools", "{}").secret("x").send().await;
-    assert_eq!((wrong_secret.status, &wrong_secret.json()["__type"]), (403, &json!("InvalidSignatureException")));
-    assert_ne!(SECRET, "x");
+    assert_eq!(
+        (wrong_secret.status, &wrong_secret.json()["__type"]),
+        (403, &json!("InvalidSignatureException"))
+    );
 }

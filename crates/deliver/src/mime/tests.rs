@@ -199,6 +199,12 @@ fn the_null_sender_and_a_sender_beyond_ascii() {
 }
 
 #[test]
+fn a_subject_is_one_line() {
+    let text = text_of(&Email { subject: " one\r\n two\tthree\n".to_owned(), ..mail() });
+    assert!(text.contains("\r\nSubject: one   two three\r\n"), "{text}");
+}
+
+#[test]
 fn dates_at_the_ends_of_time() {
     for (at, year) in [(i64::MIN, "1970"), (0, "1970"), (i64::MAX, "9999")] {
         assert!(text_of(&Email { date: Timestamp(at), ..mail() }).contains(&format!(" {year} ")));

@@ -233,13 +233,13 @@ fn a_mailbox_outlives_its_process() {
     // A crash in the middle of a line, and a line that is none of ours.
     let mut file = std::fs::OpenOptions::new().append(true).open(path.join("messages.ndjson")).unwrap();
     file.write_all(b"{\"other\":1}\n{\"Id\":99,\"Chan").unwrap();
-    let mailbox = Mailbox::open(&path, limits).unwrap();
+    let mailbox = Mailbox::open(&path, MailboxLimits::default()).unwrap();
     let page = mailbox.messages(&Filter::default(), None, 100);
     assert_eq!((page.total, page.messages[0].clone()), (20, newest));
     assert!((5..20).contains(&page.messages.len()), "{}", page.messages.len());
     assert_eq!(mailbox.store(sms("after")).unwrap(), 21);
     drop(mailbox);
-    let mailbox = Mailbox::open(&path, limits).unwrap();
+    let mailbox = Mailbox::open(&path, MailboxLimits::default()).unwrap();
     assert_eq!(mailbox.message(21).unwrap().text.as_deref(), Some("after"));
     assert!(Mailbox::open(&path.join("messages.ndjson"), limits).is_err(), "not a directory");
 }

@@ -203,16 +203,15 @@ impl Fields {
         }
         let mut rest = record;
         loop {
-            rest = match rest.strip_prefix('"') {
-                Some(quoted) => self.read_quoted(quoted)?,
-                None => {
-                    let length = rest.find(',').unwrap_or(rest.len());
-                    if rest[..length].contains('"') {
-                        return Err(QuoteFault::Broken("a quote stands within a value without quotes"));
-                    }
-                    self.push(&rest[..length]);
-                    &rest[length..]
+            rest = if let Some(quoted) = rest.strip_prefix('"') {
+                self.read_quoted(quoted)?
+            } else {
+                let length = rest.find(',').unwrap_or(rest.len());
+                if rest[..length].contains('"') {
+                    return Err(QuoteFault::Broken("a quote stands within a value without quotes"));
                 }
+                self.push(&rest[..length]);
+                &rest[length..]
             };
             match rest.strip_prefix(',') {
                 Some(next) => rest = next,
@@ -229,16 +228,12 @@ impl Fields {
             let length = rest.find('"').ok_or(QuoteFault::Open)?;
             self.text.push_str(&rest[..length]);
             rest = &rest[length + 1..];
-            match rest.strip_prefix('"') {
-                Some(after) => {
-                    self.text.push('"');
-                    rest = after;
-                }
-                None => {
-                    self.ends.push(self.text.len());
-                    return Ok(rest);
-                }
-            }
+            let Some(after) = rest.strip_prefix('"') else {
+                self.ends.push(self.text.len());
+                return Ok(rest);
+            };
+            self.text.push('"');
+            rest = after;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Writes a CSV row as the JSON of an EndpointBatchItem.
+//! Writes a CSV row as the JSON of an `EndpointBatchItem`.
 
 use super::csv::Fields;
 use super::plan::{Kind, List, Member, Members};

@@ -14,16 +14,16 @@ pub(super) struct Plan {
 pub(super) enum Content {
     /// The only column is `User.UserId`.
     Users,
-    Endpoints(Members),
+    Endpoints(Box<Members>),
 }
 
-/// The members of an EndpointBatchItem that the file has columns for, by the object they stand in.
+/// The members of an `EndpointBatchItem` that the file has columns for, by the object they stand in.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     pub id: Option<usize>,
     pub address: Option<usize>,
     pub channel_type: Option<usize>,
-    /// EffectiveDate, OptOut, RequestId.
+    /// `EffectiveDate`, `OptOut`, `RequestId`.
     pub top: Vec<Member>,
     pub demographic: Vec<Member>,
     pub location: Vec<Member>,
@@ -63,7 +63,7 @@ pub(super) struct List {
 const DEMOGRAPHIC: [&str; 8] =
     ["AppVersion", "Locale", "Make", "Model", "ModelVersion", "Platform", "PlatformVersion", "Timezone"];
 const LOCATION: [&str; 6] = ["City", "Country", "Latitude", "Longitude", "PostalCode", "Region"];
-/// What an export has and an import does not take: EndpointStatus (spec/30 §6), and what the server sets itself.
+/// What an export has and an import does not take: `EndpointStatus` (spec/30 §6), and what the server sets itself.
 const IGNORED: [&str; 4] = ["EndpointStatus", "ApplicationId", "CohortId", "CreationDate"];
 
 impl Plan {
@@ -82,7 +82,7 @@ impl Plan {
         if members.id.is_none() && (members.address.is_none() || members.channel_type.is_none()) {
             return Err(FileFault::MissingColumns);
         }
-        Ok(Self { columns, content: Content::Endpoints(members) })
+        Ok(Self { columns, content: Content::Endpoints(Box::new(members)) })
     }
 }
 

@@ -71,7 +71,7 @@ fn every_column_has_its_place() {
     let update = EndpointUpdate::parse(wanted).unwrap();
     assert_eq!(update.check(), Ok(()));
     assert_eq!(update.attributes.unwrap()["Ride"], ["Bus", "Tram"]);
-    assert_eq!(update.metrics.unwrap()["Age"], 17.5);
+    assert_eq!(update.metrics.unwrap()["Age"].to_string(), "17.5");
 }
 
 #[test]

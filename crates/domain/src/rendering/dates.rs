@@ -1,4 +1,4 @@
-//! Dates by the patterns of Java's SimpleDateFormat: shown and read.
+//! Dates by the patterns of Java's `SimpleDateFormat`: shown and read.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -278,9 +278,8 @@ impl Fields {
             'M' | 'L' => self.month = Some(small?),
             'd' => self.day = Some(small?),
             'D' => self.day_of_year = Some(i16::try_from(number).ok()?),
-            'H' => self.hour = Some(small?),
+            'H' | 'K' => self.hour = Some(small?),
             'k' => self.hour = Some(small? % 24),
-            'K' => self.hour = Some(small?),
             'h' => self.hour = Some(small? % 12),
             'm' => self.minute = Some(small?),
             's' => self.second = Some(small?),

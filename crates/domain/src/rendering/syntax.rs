@@ -100,7 +100,7 @@ impl Parser<'_> {
 
     fn tag(&mut self, at: usize) -> Result<(), TemplateError> {
         let mut tag = Tag { at, standalone: true, trims_before: false, trims_after: false };
-        if self.cursor.rest().starts_with("!") || self.cursor.rest().starts_with("~!") {
+        if self.cursor.rest().starts_with('!') || self.cursor.rest().starts_with("~!") {
             return self.comment(tag);
         }
         if self.cursor.take("{") {

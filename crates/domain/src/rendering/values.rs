@@ -18,7 +18,7 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// The values of an endpoint: EndpointResponse as JSON, with `RecommendationItems` and `Recommendations` if there are any.
+    /// The values of an endpoint: `EndpointResponse` as JSON, with `RecommendationItems` and `Recommendations` if there are any.
     pub fn new(endpoint: &'a Value) -> Self {
         Self { endpoint: Some(endpoint), ..Self::default() }
     }
@@ -35,7 +35,7 @@ impl<'a> Values<'a> {
         Self { message: Some(substitutions), ..self }
     }
 
-    /// Adds the Substitutions of the recipient's AddressConfiguration or EndpointSendConfiguration.
+    /// Adds the Substitutions of the recipient's `AddressConfiguration` or `EndpointSendConfiguration`.
     #[must_use]
     pub fn with_address(self, substitutions: &'a Substitutions) -> Self {
         Self { address: Some(substitutions), ..self }
@@ -79,7 +79,7 @@ pub(super) enum Item<'v> {
     Bool(bool),
 }
 
-impl<'v> Item<'v> {
+impl Item<'_> {
     pub(super) fn owned(text: impl Into<String>) -> Self {
         Self::Text(Cow::Owned(text.into()))
     }
@@ -186,11 +186,7 @@ impl<'v> Item<'v> {
             },
             Self::Json(Value::Array(list)) => match list.as_slice() {
                 [Value::String(one)] => Cow::Borrowed(one),
-                _ => {
-                    let texts: Vec<String> =
-                        list.iter().map(|element| Self::Json(element).text().into_owned()).collect();
-                    Cow::Owned(texts.join(","))
-                }
+                list => Cow::Owned(joined(list)),
             },
             Self::Json(object @ Value::Object(_)) => Cow::Owned(object.to_string()),
             Self::Texts(texts) => Cow::Borrowed(texts.first().map_or("", String::as_str)),
@@ -228,4 +224,10 @@ impl<'v> Item<'v> {
             Self::Json(_) => 8,
         }
     }
+}
+
+/// The texts of a list, as they are printed.
+fn joined(list: &[Value]) -> String {
+    let texts: Vec<String> = list.iter().map(|element| Item::Json(element).text().into_owned()).collect();
+    texts.join(",")
 }

@@ -44,17 +44,22 @@ impl Dispatcher {
         let until = page.recipients.len().min(from as usize + permits.min(CLAIM_RECIPIENTS_MAX));
         let recipients = page.recipients.get(from as usize..until).unwrap_or_default();
         let now = self.engine.context.now();
-        let known = self.known(&page.app, recipients).await?;
+        let mut known = self.known(&page.app, recipients).await?;
+        if !page.is_retry() {
+            self.load_received(&page.app, &mut known).await?;
+        }
         let mut batch = Batch::default();
         batch.check(page_key.clone(), page_version);
         batch.check(claimed_key.clone(), claimed_version);
+        batch.checks.extend(content.rows.iter().cloned());
         let mut deliveries = Vec::with_capacity(known.len());
         let mut documents = Vec::with_capacity(known.len());
         for known in known {
             let delivery = delivery(&page, &content, &known, now);
             if delivery.skipped.is_none()
                 && let Kind::Campaign { campaign, .. } = &content.kind
-                && let (Some(ordinal), 1) = (delivery.ordinal, page.attempt)
+                && let Some(ordinal) = delivery.ordinal
+                && !page.is_retry()
             {
                 let mut received = known.received;
                 received.count(campaign, now);
@@ -83,7 +88,7 @@ impl Dispatcher {
         }
     }
 
-    /// Loads the recipients' endpoints, their users, and what caps count.
+    /// Loads the recipients' endpoints and their users.
     async fn known(&self, app: &AppKey, recipients: &[Recipient]) -> Result<Vec<Known>, KvError> {
         let kv = &*self.engine.kv;
         let ordinal_keys: Vec<Key> = recipients
@@ -114,7 +119,6 @@ impl Dispatcher {
             known.push(Known { recipient: recipient.clone(), endpoint, user: None, received: Received::default() });
         }
         self.load_users(app, &mut known).await?;
-        self.load_received(app, &mut known).await?;
         Ok(known)
     }
 
@@ -128,6 +132,7 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Loads what caps count. A retry is counted already: it is not held against itself.
     async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
         let in_run = |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
         let keys: Vec<Key> = known

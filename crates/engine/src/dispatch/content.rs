@@ -10,11 +10,11 @@ use domain::messages::{DirectEmail, DirectRequest, Overrides};
 use domain::rendering::{Escape, Missing, RenderContext, RenderError, Substitutions, Template, Values};
 use domain::templates::{EmailChannel, EmailTemplate};
 use serde_json::Value;
-use store::KvError;
 use store::tables::campaigns::{CampaignState, state_key};
-use store::tables::definitions;
+use store::tables::definitions::{self, Body, Definitions, Head};
 use store::tables::outbox::{Page, Recipient, Source};
-use store::value::decode;
+use store::value::{Stored, decode};
+use store::{Key, Kv, KvError, Version, Versioned};
 
 use super::{CONTENTS_MAX, Dispatcher};
 
@@ -27,7 +27,8 @@ pub(super) struct Content {
     pub(super) kind: Kind,
     /// The application's email channel, where it is enabled: the default sender.
     pub(super) email_from: Option<String>,
-    pub(super) default_limits: domain::campaigns::Limits,
+    /// The rows that the content was made of. A claim commits only while they are what they were.
+    pub(super) rows: Vec<(Key, Version)>,
 }
 
 #[derive(Debug)]
@@ -64,9 +65,7 @@ pub(super) struct Rendered {
 impl Content {
     pub(super) fn messages_per_second(&self) -> Option<u32> {
         match &self.kind {
-            Kind::Campaign { plan, .. } => {
-                plan.limits.messages_per_second.or(self.default_limits.messages_per_second)
-            }
+            Kind::Campaign { plan, .. } => plan.limits.messages_per_second,
             Kind::Direct { .. } | Kind::Gone => None,
         }
     }
@@ -131,7 +130,7 @@ impl Compiled {
 }
 
 impl Dispatcher {
-    /// The content of a page; compiled once for all pages of a run.
+    /// The content of a page: compiled once for all pages of a run, and again when a row that it was made of has changed.
     pub(super) async fn content(&mut self, page: &Page) -> Result<Arc<Content>, KvError> {
         let key: ContentKey = (
             page.app.clone(),
@@ -140,10 +139,13 @@ impl Dispatcher {
                 Source::Direct { .. } => page.id.split('.').next().unwrap_or_default().to_owned(),
             },
         );
-        if let Some(content) = self.contents.get(&key) {
+        if let Some(content) = self.contents.get(&key)
+            && self.is_current(content).await?
+        {
             return Ok(Arc::clone(content));
         }
-        let content = Arc::new(self.load(page).await?);
+        let mut reader = Reader { kv: &*self.engine.kv, rows: Vec::new() };
+        let content = Arc::new(reader.load(page).await?);
         if self.contents.len() >= CONTENTS_MAX {
             self.contents = HashMap::new();
         }
@@ -151,29 +153,38 @@ impl Dispatcher {
         Ok(content)
     }
 
-    async fn load(&self, page: &Page) -> Result<Content, KvError> {
-        let email_from = self.email_channel(&page.app).await?;
-        let mut default_limits = domain::campaigns::Limits::default();
-        let mut default_quiet_time = None;
-        let kind = match &page.source {
-            Source::Direct { request } => self.direct(&page.app, request).await?,
-            Source::Campaign { campaign, version, .. } => {
-                if let Some(row) = self.engine.kv.get(&state_key(&page.app, campaign)).await? {
-                    let state: CampaignState = decode(&row.value)?;
-                    default_limits = state.default_limits;
-                    default_quiet_time = state.default_quiet_time;
-                }
-                let mut kind = self.campaign(&page.app, campaign, *version, &default_limits).await?;
-                if let Kind::Campaign { plan, .. } = &mut kind {
-                    plan.quiet_time = plan.quiet_time.or(default_quiet_time);
-                }
-                kind
-            }
-        };
-        Ok(Content { kind, email_from, default_limits })
+    async fn is_current(&self, content: &Content) -> Result<bool, KvError> {
+        let keys: Vec<Key> = content.rows.iter().map(|(key, _)| key.clone()).collect();
+        let rows = self.engine.kv.get_many(&keys).await?;
+        let version = |row: &Option<Versioned>| row.as_ref().map_or(Version::ABSENT, |row| row.version);
+        Ok(rows.iter().zip(&content.rows).all(|(row, (_, before))| version(row) == *before))
+    }
+}
+
+/// Reads definitions and remembers of which rows the content is made.
+struct Reader<'a> {
+    kv: &'a dyn Kv,
+    rows: Vec<(Key, Version)>,
+}
+
+impl Reader<'_> {
+    async fn get<T: Stored>(&mut self, key: Key) -> Result<Option<T>, KvError> {
+        let row = self.kv.get(&key).await?;
+        self.rows.push((key, row.as_ref().map_or(Version::ABSENT, |row| row.version)));
+        Ok(row.map(|row| decode(&row.value)).transpose()?)
     }
 
-    async fn direct(&self, app: &AppKey, request: &str) -> Result<Kind, KvError> {
+    async fn load(&mut self, page: &Page) -> Result<Content, KvError> {
+        let app = &page.app;
+        let email_from = self.email_channel(app).await?;
+        let kind = match &page.source {
+            Source::Direct { request } => self.direct(app, request).await?,
+            Source::Campaign { campaign, version, .. } => self.campaign(app, campaign, *version).await?,
+        };
+        Ok(Content { kind, email_from, rows: std::mem::take(&mut self.rows) })
+    }
+
+    async fn direct(&mut self, app: &AppKey, request: &str) -> Result<Kind, KvError> {
         let request: DirectRequest =
             serde_json::from_str(request).map_err(|error| KvError::Corrupt(error.to_string()))?;
         let email = match request.email() {
@@ -187,19 +198,14 @@ impl Dispatcher {
         Ok(Kind::Direct { request, mail, email })
     }
 
-    async fn campaign(
-        &self,
-        app: &AppKey,
-        campaign: &str,
-        version: u32,
-        default_limits: &domain::campaigns::Limits,
-    ) -> Result<Kind, KvError> {
+    async fn campaign(&mut self, app: &AppKey, campaign: &str, version: u32) -> Result<Kind, KvError> {
         let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
-        let Some(body) = definitions.body(&*self.engine.kv, campaign, version).await? else {
-            return Ok(Kind::Gone);
-        };
+        let state: Option<CampaignState> = self.get(state_key(app, campaign)).await?;
+        let body: Option<Body> = self.get(definitions.body_key(campaign, version)).await?;
+        let (Some(state), Some(body)) = (state, body) else { return Ok(Kind::Gone) };
         let Ok(mut plan) = Plan::parse_document(&body.document) else { return Ok(Kind::Gone) };
-        plan.limits = plan.limits.or_defaults(default_limits);
+        plan.limits = plan.limits.or_defaults(&state.default_limits);
+        plan.quiet_time = plan.quiet_time.or(state.default_quiet_time);
         let mut mails = Vec::with_capacity(plan.treatments.len());
         for treatment in &plan.treatments {
             mails.push(match &treatment.email {
@@ -211,14 +217,14 @@ impl Dispatcher {
     }
 
     /// The default sender of the email channel; `None` where the channel is missing or disabled.
-    async fn email_channel(&self, app: &AppKey) -> Result<Option<String>, KvError> {
+    async fn email_channel(&mut self, app: &AppKey) -> Result<Option<String>, KvError> {
         let channels = definitions::channels(app.account.as_str(), app.app.as_str());
-        let Some((_, _, body)) = channels.latest(&*self.engine.kv, "email").await? else { return Ok(None) };
+        let Some(body) = self.newest(&channels, "email").await? else { return Ok(None) };
         let channel = EmailChannel::parse_document(&body.document).map_err(corrupt)?;
         Ok(channel.enabled.then_some(channel.from))
     }
 
-    async fn compile(&self, app: &AppKey, content: &EmailContent) -> Result<Mail, KvError> {
+    async fn compile(&mut self, app: &AppKey, content: &EmailContent) -> Result<Mail, KvError> {
         let mut template = EmailTemplate::default();
         if let Some(reference) = &content.template {
             match self.template(app, reference).await? {
@@ -229,17 +235,20 @@ impl Dispatcher {
         Ok(compile(content, &template))
     }
 
-    async fn template(
-        &self,
-        app: &AppKey,
-        reference: &TemplateRef,
-    ) -> Result<Option<EmailTemplate>, KvError> {
+    async fn template(&mut self, app: &AppKey, reference: &TemplateRef) -> Result<Option<EmailTemplate>, KvError> {
         let templates = definitions::templates(app.account.as_str(), "EMAIL");
-        let kv = &*self.engine.kv;
-        let Some((head, _)) = templates.head(kv, &reference.name).await? else { return Ok(None) };
+        let head: Option<Head> = self.get(templates.head_key(&reference.name)).await?;
+        let Some(head) = head else { return Ok(None) };
         let version = reference.version.unwrap_or(head.active);
-        let Some(body) = templates.body(kv, &reference.name, version).await? else { return Ok(None) };
+        let body: Option<Body> = self.get(templates.body_key(&reference.name, version)).await?;
+        let Some(body) = body else { return Ok(None) };
         EmailTemplate::parse_document(&body.document).map(Some).map_err(corrupt)
+    }
+
+    async fn newest(&mut self, definitions: &Definitions, id: &str) -> Result<Option<Body>, KvError> {
+        let head: Option<Head> = self.get(definitions.head_key(id)).await?;
+        let Some(head) = head else { return Ok(None) };
+        self.get(definitions.body_key(id, head.latest)).await
     }
 }
 

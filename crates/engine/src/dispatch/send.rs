@@ -32,6 +32,29 @@ pub(super) struct Fate {
 /// Carries out a claim: hands every message over at once (the transport bounds its connections), then appends one record
 /// of all outcomes. Durable on return.
 pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
+    let (intent, fates) = hand_over_all(sender, claim).await;
+    record(sender, &intent, &fates).await?;
+    sender.engine.deliveries.tell(
+        &intent.page,
+        intent.deliveries.iter().zip(&fates).map(|(delivery, fate)| DeliveryOutcome {
+            delivery_id: delivery.id.clone(),
+            recipient: delivery.recipient.clone(),
+            endpoint: delivery.endpoint.clone(),
+            address: delivery.address.clone(),
+            status: fate.status,
+            code: fate.code,
+            detail: fate.detail.clone(),
+        }),
+    );
+    Ok(())
+}
+
+/// Hands over and records nothing: how a crash looks to the provider. For the simulated world.
+pub(crate) async fn send_unrecorded(sender: &Sender, claim: Claim) {
+    hand_over_all(sender, claim).await;
+}
+
+async fn hand_over_all(sender: &Sender, claim: Claim) -> (Intent, Vec<Fate>) {
     let Claim { intent, content, documents } = claim;
     let hand_overs = intent.deliveries.iter().zip(&documents).map(|(delivery, document)| {
         let content = &content;
@@ -50,20 +73,7 @@ pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
         }
     });
     let fates = join_all(hand_overs).await;
-    record(sender, &intent, &fates).await?;
-    sender.engine.deliveries.tell(
-        &intent.page,
-        intent.deliveries.iter().zip(&fates).map(|(delivery, fate)| DeliveryOutcome {
-            delivery_id: delivery.id.clone(),
-            recipient: delivery.recipient.clone(),
-            endpoint: delivery.endpoint.clone(),
-            address: delivery.address.clone(),
-            status: fate.status,
-            code: fate.code,
-            detail: fate.detail.clone(),
-        }),
-    );
-    Ok(())
+    (intent, fates)
 }
 
 /// Appends the outcome of a claim; tries again while the log has no room, because what is lost here is listed as unknown.

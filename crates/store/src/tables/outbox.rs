@@ -49,6 +49,18 @@ impl Stored for Page {
     const FORMAT: u8 = 1;
 }
 
+impl Page {
+    /// The page retries recipients of another one: what they may receive was counted with that one.
+    pub fn is_retry(&self) -> bool {
+        is_retry(&self.id)
+    }
+}
+
+/// Pages of retries are named after the page that they come from, and what follows its dot.
+pub fn is_retry(page: &str) -> bool {
+    page.contains('.')
+}
+
 /// By what the messages of a page are sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Source {

@@ -92,6 +92,7 @@ async fn replies_to_the_whole_message() {
         ("421 4.3.2 stopping\r\n", "push back"),
         ("354 what\r\n", "unknown"),
         ("nonsense\r\n", "unknown"),
+        ("250-2.0.0 ok\r\n550 5.7.1 no\r\n", "unknown"),
         ("25", "unknown"),
     ] {
         let mut acts = taken();

@@ -158,6 +158,10 @@ fn dates() {
             "{{dateFormat \"19-9-2020\" inputFormat=\"d-M-yyyy\" outputFormat=\"full\"}}",
             "Saturday, September 19, 2020",
         ),
+        (
+            "{{dateFormat \"19-9-2020\" inputFormat=\"d-M-yyyy\" outputFormat=\"short\" tz=\"PST\"}}",
+            "9/19/20",
+        ),
         ("{{dateFormat \"20200919\" inputFormat=\"yyyyMMdd\" outputFormat=\"long\"}}", "September 19, 2020"),
         (
             "{{dateFormat \"sat, sept 19 99 1:05 pm\" inputFormat=\"EEE, MMM d yy h:mm a\" outputFormat=\"yyyy-MM-dd HH:mm\"}}",

@@ -1,0 +1,233 @@
+//! The simulated world: months of endpoints, events and campaigns in one thread under a seed, with crashes at any commit.
+//!
+//! Clock, ids, storage, provider and recipients come from here, so a seed always tells the same story. [`World::run`] plays
+//! it; [`check`] holds the invariants of the design against what happened: nobody is messaged twice, beyond a cap, in quiet
+//! time, after opting out or in a holdout; no recipient is lost; counters equal a recount; replaying the log gives the same
+//! state byte for byte.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deliver::{Email, EmailTransport, Outcome};
+use domain::audience::AppKey;
+use domain::time::Timestamp;
+use store::dice::Dice;
+use store::kv::faults::{Fault, FaultPlan, FaultyKv};
+use store::kv::memory::MemoryKv;
+use store::log::memory::MemoryLog;
+use store::{Clock, Context, Ids, Kv, Log};
+
+use crate::Engine;
+use crate::dispatch::{self, DispatchOptions, Dispatcher};
+use crate::project::{Projector, Step};
+
+mod check;
+mod story;
+
+pub use check::Violation;
+
+/// The first instant of every world.
+const START: Timestamp = Timestamp(1_790_000_000_000);
+
+/// What went wrong inside a world: planned faults end a process, and the world starts the next one.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A clock that moves when the story says so.
+#[derive(Debug)]
+pub struct SimulatedClock(AtomicI64);
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst) as u64
+    }
+}
+
+/// Ids in a row.
+#[derive(Debug)]
+struct SimulatedIds(AtomicU64);
+
+impl Ids for SimulatedIds {
+    fn random(&self) -> u128 {
+        u128::from(Dice::new(self.0.fetch_add(1, Ordering::SeqCst)).roll())
+    }
+}
+
+/// A hand-over that the provider saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    pub delivery_id: String,
+    pub to: String,
+    pub at: Timestamp,
+    pub was_accepted: bool,
+}
+
+/// How much of a story was told: to see that a seed plays what it should.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    pub crashes: u64,
+    pub campaigns: u64,
+    pub accepted: u64,
+    pub unknown: u64,
+    pub withheld: u64,
+}
+
+/// One world: a disk, a provider, and a process that may die at any commit.
+#[derive(Debug)]
+pub struct World {
+    dice: Dice,
+    clock: Arc<SimulatedClock>,
+    context: Context,
+    kv: Arc<MemoryKv>,
+    faulty: Arc<FaultyKv>,
+    log: Arc<MemoryLog>,
+    hand_overs: Arc<Mutex<Vec<HandOver>>>,
+    transport: EmailTransport,
+    process: Option<Process>,
+    app: AppKey,
+    /// Hand-overs that claims allowed: checked when they were made.
+    allowed: BTreeMap<String, check::Allowed>,
+    told: Told,
+}
+
+/// What a crash takes with it.
+#[derive(Debug)]
+struct Process {
+    engine: Engine,
+    projector: Projector,
+    dispatcher: Dispatcher,
+}
+
+impl World {
+    /// Plays the story of a seed to its end and checks it.
+    pub async fn run(seed: u64, actions: usize) -> Result<Told, Violation> {
+        let mut world = Self::new(seed);
+        world.restart().await?;
+        world.prepare().await;
+        for _ in 0..actions {
+            if let Err(failure) = world.act().await {
+                world.after(failure).await?;
+            }
+        }
+        world.faulty.set_plan(FaultPlan::none());
+        world.settle().await?;
+        world.check().await?;
+        Ok(world.told)
+    }
+
+    fn new(seed: u64) -> Self {
+        let clock = Arc::new(SimulatedClock(AtomicI64::new(START.0)));
+        let ids = Arc::new(SimulatedIds(AtomicU64::new(seed << 20)));
+        let context = Context { clock: clock.clone(), ids };
+        let kv = Arc::new(MemoryKv::new());
+        let faulty = Arc::new(FaultyKv::new(kv.clone(), FaultPlan::none()));
+        let log = Arc::new(MemoryLog::new(context.clone(), 1));
+        let hand_overs: Arc<Mutex<Vec<HandOver>>> = Arc::default();
+        let seen = Arc::clone(&hand_overs);
+        let at = Arc::clone(&clock);
+        let transport = EmailTransport::simulated(move |mail| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            answer(seed, mail, at.now(), &mut seen)
+        });
+        let app = AppKey { account: "123456789012".into(), app: "simulated".into() };
+        Self {
+            dice: Dice::new(seed),
+            clock,
+            context,
+            kv,
+            faulty,
+            log,
+            hand_overs,
+            transport,
+            process: None,
+            app,
+            allowed: BTreeMap::new(),
+            told: Told::default(),
+        }
+    }
+
+    /// A failure is a crash if it was planned, and a violation if it was not.
+    async fn after(&mut self, failure: Failure) -> Result<(), Violation> {
+        if !self.faulty.is_crashed() {
+            return Err(Violation::Failed(failure.to_string()));
+        }
+        self.crash().await
+    }
+
+    /// The machine loses power and starts again: of the commits that were not durable a prefix survives.
+    async fn crash(&mut self) -> Result<(), Violation> {
+        self.told.crashes += 1;
+        let buffered = self.kv.buffered_commits() as u64;
+        let keep = self.dice.below(buffered + 1) as usize;
+        self.kv.lose_buffered(keep);
+        let plan = match self.dice.below(3) {
+            0 => FaultPlan::none(),
+            _ => {
+                let at = self.faulty.commits() + 1 + self.dice.below(60);
+                FaultPlan::none().at(at, Fault::Crash { written: self.dice.once_in(2) })
+            }
+        };
+        self.faulty.set_plan(plan);
+        self.restart().await
+    }
+
+    /// As the program starts: index marked, projection to the end of the log, intents judged, then work.
+    async fn restart(&mut self) -> Result<(), Violation> {
+        self.process = None;
+        for _ in 0..100 {
+            self.faulty.revive();
+            match self.start().await {
+                Ok(process) => {
+                    self.process = Some(process);
+                    return Ok(());
+                }
+                Err(_) if self.faulty.is_crashed() => {}
+                Err(failure) => return Err(Violation::Failed(failure.to_string())),
+            }
+        }
+        Err(Violation::Failed("no start in a hundred succeeded".to_owned()))
+    }
+
+    async fn start(&mut self) -> Result<Process, Failure> {
+        let kv: Arc<dyn Kv> = self.faulty.clone();
+        let log: Arc<dyn Log> = self.log.clone();
+        let engine = Engine::new(self.context.clone(), kv, log);
+        for app in engine.audiences.begin(&*engine.kv).await? {
+            engine.audiences.build(&*engine.kv, &app).await?;
+        }
+        let mut projector = Projector::open(engine.clone()).await?;
+        while projector.step().await? == Step::Progress {}
+        dispatch::recover(&engine).await?;
+        while projector.step().await? == Step::Progress {}
+        let options = DispatchOptions { attempts_max: 3, ..DispatchOptions::default() };
+        let dispatcher = Dispatcher::new(engine.clone(), self.transport.clone(), options);
+        Ok(Process { engine, projector, dispatcher })
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a process runs whenever the world acts")
+    }
+}
+
+/// What the provider makes of a mail: decided by the seed, the delivery and how often it was tried.
+fn answer(seed: u64, mail: &Email, at: Timestamp, seen: &mut Vec<HandOver>) -> Outcome {
+    let delivery_id = mail.delivery_id.as_str().to_owned();
+    let tries = seen.iter().filter(|hand_over| hand_over.delivery_id == delivery_id).count() as u64;
+    let name = delivery_id.bytes().fold(seed, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
+    let roll = Dice::new(name.wrapping_add(tries.wrapping_mul(7_919))).below(20);
+    // An unknown outcome may hide a mail that arrived.
+    let was_accepted = matches!(roll, 0..=13 | 18);
+    seen.push(HandOver { delivery_id, to: mail.to.clone(), at, was_accepted });
+    let detail = String::new();
+    match roll {
+        0..=13 => Outcome::Accepted { detail },
+        14 | 15 => Outcome::Transient { code: Some(451), detail, retry_after: None },
+        16 => Outcome::PushBack { code: Some(421), detail, retry_after: None },
+        17 => Outcome::Permanent { code: Some(550), detail },
+        _ => Outcome::Unknown { detail },
+    }
+}

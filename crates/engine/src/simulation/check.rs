@@ -1,0 +1,239 @@
+//! The invariants, held against what happened.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use domain::campaigns::{DAILY_PERIOD, Plan};
+use domain::endpoints::{Endpoint, EndpointStatus, OptOut};
+use domain::records::{Body, Record, SendStatus};
+use domain::time::Timestamp;
+use store::kv::memory::MemoryKv;
+use store::tables::audiences::{endpoint_key, ordinal_key};
+use store::tables::campaigns::{Progress, progresses};
+use store::tables::definitions;
+use store::tables::outbox::{Intent, Lane, Recipient, Source, intents, is_retry, pages};
+use store::value::decode;
+use store::{Key, Kv, KvError, Log, Position, Table};
+
+use super::World;
+use crate::SHARD;
+use crate::project::{Projector, Step};
+
+/// Rows that a world has of anything, at most.
+const ROWS_MAX: usize = 1_000_000;
+
+/// An invariant that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Violation {
+    #[error("the world failed: {0}")]
+    Failed(String),
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<KvError> for Violation {
+    fn from(error: KvError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A hand-over that was right when it was claimed.
+#[derive(Debug, Clone)]
+pub(super) struct Allowed {
+    campaign: String,
+    ordinal: u32,
+    at: Timestamp,
+}
+
+fn broken<T>(text: String) -> Result<T, Violation> {
+    Err(Violation::Broken(text))
+}
+
+impl World {
+    /// Every recipient that a claim hands over may be messaged now.
+    pub(super) async fn check_claim(&mut self, intent: &Intent) -> Result<(), Violation> {
+        let Source::Campaign { campaign, version, .. } = &intent.source else { return Ok(()) };
+        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let body = definitions.body(&*self.kv, campaign, *version).await?;
+        for delivery in intent.deliveries.iter().filter(|delivery| delivery.skipped.is_none()) {
+            let Some(body) = &body else { return broken(format!("{campaign} is deleted and still sends")) };
+            let plan = Plan::parse_document(&body.document).map_err(|error| Violation::Failed(error.to_string()))?;
+            let Recipient::Ordinal(ordinal) = delivery.recipient else { continue };
+            let endpoint = self.endpoint(ordinal).await?;
+            self.check_recipient(&plan, campaign, &endpoint, intent.at)?;
+            if !is_retry(&intent.page) {
+                let allowed = Allowed { campaign: campaign.clone(), ordinal, at: intent.at };
+                if self.allowed.insert(delivery.id.clone(), allowed).is_some() {
+                    return broken(format!("delivery {} was claimed twice", delivery.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_recipient(
+        &self,
+        plan: &Plan,
+        campaign: &str,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        let id = &endpoint.id;
+        if endpoint.opt_out == OptOut::All || endpoint.status == EndpointStatus::Inactive {
+            return broken(format!("{id} is opted out or inactive and is messaged"));
+        }
+        if plan.holdout.contains(&endpoint.cohort) {
+            return broken(format!("{id} is held out and is messaged"));
+        }
+        let zone = endpoint.demographic.timezone.as_deref();
+        if plan.quiet_time.is_some_and(|quiet_time| quiet_time.holds(zone, now)) {
+            return broken(format!("{id} is messaged in its quiet time"));
+        }
+        let to_endpoint = || self.allowed.values().filter(|allowed| allowed.ordinal == endpoint.ordinal);
+        let of_campaign = to_endpoint().filter(|allowed| allowed.campaign == campaign).count();
+        if plan.limits.total.is_some_and(|total| of_campaign > total as usize) {
+            return broken(format!("{id} got more of {campaign} than its total"));
+        }
+        let today = to_endpoint()
+            .filter(|allowed| allowed.campaign == campaign && allowed.at > now.minus(DAILY_PERIOD))
+            .count();
+        if plan.limits.daily.is_some_and(|daily| today > daily as usize) {
+            return broken(format!("{id} got more of {campaign} in a day than its limit"));
+        }
+        Ok(())
+    }
+
+    async fn endpoint(&self, ordinal: u32) -> Result<Endpoint, Violation> {
+        let missing = || Violation::Broken(format!("ordinal {ordinal} is messaged and does not exist"));
+        let row = self.kv.get(&ordinal_key(&self.app, ordinal)).await?.ok_or_else(missing)?;
+        let folded: store::tables::audiences::EndpointRef = decode(&row.value).map_err(KvError::from)?;
+        let row = self.kv.get(&endpoint_key(&self.app, &folded.0)).await?.ok_or_else(missing)?;
+        Ok(decode(&row.value).map_err(KvError::from)?)
+    }
+
+    /// The invariants of a world at rest.
+    pub(super) async fn check(&mut self) -> Result<(), Violation> {
+        for lane in Lane::ALL {
+            self.check_empty(pages(SHARD, lane), "pages of the outbox").await?;
+        }
+        self.check_empty(intents(SHARD).prefix(), "intents").await?;
+        self.check_empty(Key::new(Table::Claims).prefix(), "claims").await?;
+        let outcomes = self.outcomes().await?;
+        self.check_deliveries(&outcomes)?;
+        self.check_counters(&outcomes).await?;
+        self.check_replay().await
+    }
+
+    async fn check_empty(&self, range: store::key::KeyRange, what: &str) -> Result<(), Violation> {
+        let left = self.kv.scan(range, ROWS_MAX).await?.len();
+        if left > 0 { broken(format!("{left} {what} are left")) } else { Ok(()) }
+    }
+
+    /// The final outcome of every delivery by run, as the log tells it: the first record of a claim counts.
+    async fn outcomes(&self) -> Result<BTreeMap<(String, String), SendStatus>, Violation> {
+        let mut seen_claims = std::collections::BTreeSet::new();
+        let mut outcomes = BTreeMap::new();
+        let mut position = Position(0);
+        while position < self.log.end(SHARD) {
+            let records = self.log.read(SHARD, position, 1 << 20).await;
+            for record in records.map_err(|error| Violation::Failed(error.to_string()))? {
+                position = record.position.next();
+                let parsed = Record::decode(&record.bytes).map_err(|error| Violation::Failed(error.to_string()))?;
+                let Body::Outcomes { outcomes: claim } = parsed.body else { continue };
+                if !seen_claims.insert((claim.page.to_owned(), claim.from)) {
+                    continue;
+                }
+                let run = claim.campaign.map(|campaign| campaign.run.to_owned()).unwrap_or_default();
+                for item in claim.items.iter().filter(|item| item.status.is_final()) {
+                    let key = (run.clone(), item.delivery_id.to_owned());
+                    if let Some(before) = outcomes.insert(key, item.status) {
+                        return broken(format!("{} ended twice: {before:?}, {:?}", item.delivery_id, item.status));
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// What the provider took is known as sent or as unknown, once; what is known as sent was taken.
+    fn check_deliveries(&mut self, outcomes: &BTreeMap<(String, String), SendStatus>) -> Result<(), Violation> {
+        let statuses: BTreeMap<&str, SendStatus> =
+            outcomes.iter().map(|((_, delivery), status)| (delivery.as_str(), *status)).collect();
+        let hand_overs = self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accepted: BTreeMap<&str, u32> = BTreeMap::new();
+        for hand_over in hand_overs.iter().filter(|hand_over| hand_over.was_accepted) {
+            *accepted.entry(&hand_over.delivery_id).or_default() += 1;
+        }
+        for (delivery, times) in &accepted {
+            if *times > 1 {
+                return broken(format!("{delivery} was taken {times} times"));
+            }
+            match statuses.get(delivery) {
+                Some(SendStatus::Success | SendStatus::Unknown) => {}
+                other => return broken(format!("{delivery} was taken and is known as {other:?}")),
+            }
+        }
+        for (delivery, status) in &statuses {
+            if *status == SendStatus::Success && !accepted.contains_key(delivery) {
+                return broken(format!("{delivery} is known as sent and was not taken"));
+            }
+        }
+        self.told.accepted = accepted.len() as u64;
+        self.told.unknown = statuses.values().filter(|status| **status == SendStatus::Unknown).count() as u64;
+        let sent = |status: &&SendStatus| matches!(status, SendStatus::Success | SendStatus::Unknown);
+        self.told.withheld = statuses.values().filter(|status| !sent(status)).count() as u64;
+        Ok(())
+    }
+
+    /// Counters of runs equal a recount, and every run has ended with everybody in its audience.
+    async fn check_counters(&self, outcomes: &BTreeMap<(String, String), SendStatus>) -> Result<(), Violation> {
+        let mut recount: BTreeMap<&str, BTreeMap<SendStatus, u64>> = BTreeMap::new();
+        for ((run, _), status) in outcomes {
+            *recount.entry(run).or_default().entry(*status).or_default() += 1;
+        }
+        for (_, row) in self.kv.scan(progresses(&self.app, "").table_prefix(), ROWS_MAX).await? {
+            let progress: Progress = decode(&row.value).map_err(KvError::from)?;
+            let mut counted: BTreeMap<SendStatus, u64> = BTreeMap::new();
+            for (status, count) in progress.treatments.iter().flatten() {
+                *counted.entry(*status).or_default() += count;
+            }
+            let recounted = recount.get(progress.run.as_str()).cloned().unwrap_or_default();
+            if counted != recounted {
+                return broken(format!("run {}: counted {counted:?}, recounted {recounted:?}", progress.run));
+            }
+            if progress.done != progress.audience || progress.ended.is_none() {
+                return broken(format!("run {} ended with {progress:?}", progress.run));
+            }
+        }
+        Ok(())
+    }
+
+    /// The log alone gives the same audience, byte for byte.
+    async fn check_replay(&self) -> Result<(), Violation> {
+        let fresh = Arc::new(MemoryKv::new());
+        let engine = crate::Engine::new(self.context.clone(), fresh.clone(), self.log.clone());
+        let failed = |error: crate::project::ProjectError| Violation::Failed(error.to_string());
+        let mut projector = Projector::open(engine).await.map_err(failed)?;
+        while projector.step().await.map_err(failed)? == Step::Progress {}
+        let audience = |kv: &MemoryKv| {
+            let tables = [
+                Table::Endpoints,
+                Table::Ordinals,
+                Table::Users,
+                Table::Addresses,
+                Table::Audiences,
+                Table::Activity,
+                Table::EventCounts,
+            ];
+            let mut rows = kv.snapshot();
+            rows.retain(|key, _| tables.iter().any(|table| key.as_bytes()[0] == *table as u8));
+            rows
+        };
+        let (kept, replayed) = (audience(&self.kv), audience(&fresh));
+        if kept == replayed {
+            return Ok(());
+        }
+        let differs = kept.iter().find(|(key, value)| replayed.get(key) != Some(value));
+        broken(format!("a replay gives other rows, first {differs:?} of {} and {}", kept.len(), replayed.len()))
+    }
+}

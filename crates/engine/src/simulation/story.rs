@@ -1,0 +1,231 @@
+//! What happens in a world: actions picked by the seed.
+
+use std::time::Duration;
+
+use domain::records::{Body, EndpointItem, Record};
+use store::tables::campaigns::{CampaignState, Status, state_key};
+use store::tables::definitions::{self, Definitions};
+use store::tables::due::{Due, Task};
+use store::value::encode;
+use store::{Batch, Durability, Kv};
+
+use super::{Failure, Violation, World};
+use crate::SHARD;
+use crate::dispatch::{self, Next};
+use crate::due;
+use crate::project::Step;
+
+/// Endpoints, addresses and users of a world: few, so that they meet.
+const ENDPOINTS: u64 = 60;
+const ADDRESSES: u64 = 50;
+const USERS: u64 = 4;
+/// Rounds after which a world that does not come to rest is broken.
+const SETTLE_ROUNDS: usize = 20_000;
+/// The segment that every campaign is sent to.
+const SEGMENT: &str = "segment";
+
+impl World {
+    /// Defines what campaigns need. Not part of the story: nothing fails yet.
+    pub(super) async fn prepare(&mut self) {
+        let now = self.context.now();
+        let (account, app) = (self.app.account.as_str(), self.app.app.as_str());
+        let mut batch = Batch::default();
+        let mut define = |definitions: Definitions, id: &str, document: &str| {
+            definitions.create(&mut batch, id, document.to_owned(), Default::default(), now);
+        };
+        let segment = r#"{"Dimensions":{"Attributes":{"plan":{"Values":["pro","team"]}}}}"#;
+        define(definitions::segments(account, app), SEGMENT, segment);
+        let channel = r#"{"FromAddress":"shop@example.com","Identity":"arn:i"}"#;
+        define(definitions::channels(account, app), "email", channel);
+        let written = self.kv.commit(batch, Durability::Durable).await;
+        written.expect("an empty store takes its first rows");
+    }
+
+    /// One action of the story.
+    pub(super) async fn act(&mut self) -> Result<(), Failure> {
+        match self.dice.below(100) {
+            0..=34 => self.update_endpoint().await,
+            35..=44 => self.put_event().await,
+            45..=46 => self.delete().await,
+            47..=49 => self.create_campaign().await,
+            50 => self.delete_campaign().await,
+            51..=56 => self.pass_time(),
+            57 => self.crash().await.map_err(|violation| violation.to_string().into()),
+            58..=74 => self.project().await.map(drop),
+            75..=82 => self.carry_out_due().await.map(drop),
+            _ => self.dispatch().await.map(drop),
+        }
+    }
+
+    async fn append(&mut self, body: Body<'_>) -> Result<(), Failure> {
+        let app = self.app.clone();
+        let record =
+            Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
+        self.process().engine.append(&app, &record).await?;
+        Ok(())
+    }
+
+    async fn update_endpoint(&mut self) -> Result<(), Failure> {
+        let id = format!("Endpoint-{}", self.dice.below(ENDPOINTS));
+        let mut json = serde_json::json!({});
+        if !self.dice.once_in(4) {
+            json["Address"] = format!("p{}@example.com", self.dice.below(ADDRESSES)).into();
+            json["ChannelType"] = if self.dice.once_in(10) { "SMS" } else { "EMAIL" }.into();
+        }
+        if self.dice.once_in(5) {
+            json["OptOut"] = if self.dice.once_in(2) { "ALL" } else { "NONE" }.into();
+        }
+        if self.dice.once_in(3) {
+            let plan = ["pro", "team", "free"][self.dice.below(3) as usize];
+            json["Attributes"] = serde_json::json!({ "plan": [plan] });
+        }
+        if self.dice.once_in(6) {
+            json["EndpointStatus"] = if self.dice.once_in(2) { "ACTIVE" } else { "INACTIVE" }.into();
+        }
+        if self.dice.once_in(5) {
+            json["User"] = serde_json::json!({ "UserId": format!("user-{}", self.dice.below(USERS)) });
+        }
+        if self.dice.once_in(4) {
+            let zone = ["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Nowhere"][self.dice.below(4) as usize];
+            json["Demographic"] = serde_json::json!({ "Timezone": zone });
+        }
+        let json = json.to_string();
+        self.append(Body::Endpoints { items: vec![EndpointItem { id: &id, json: &json }] }).await
+    }
+
+    async fn put_event(&mut self) -> Result<(), Failure> {
+        let endpoint = self.dice.below(ENDPOINTS);
+        // Few ids: some are repeats.
+        let event = self.dice.below(200);
+        let json = format!(
+            r#"{{"BatchItem":{{"Endpoint-{endpoint}":{{"Endpoint":{{}},"Events":{{"e{event}":{{"EventType":"t{}","Timestamp":"{}"}}}}}}}}}}"#,
+            self.dice.below(3),
+            self.context.now()
+        );
+        self.append(Body::Events { json: &json }).await
+    }
+
+    async fn delete(&mut self) -> Result<(), Failure> {
+        if self.dice.once_in(2) {
+            let id = format!("endpoint-{}", self.dice.below(ENDPOINTS));
+            return self.append(Body::EndpointDeleted { endpoint: &id }).await;
+        }
+        let id = format!("user-{}", self.dice.below(USERS));
+        self.append(Body::UserDeleted { user: &id }).await
+    }
+
+    async fn create_campaign(&mut self) -> Result<(), Failure> {
+        let id = self.context.ids.hex();
+        let now = self.context.now();
+        let delay = Duration::from_mins(self.dice.below(180));
+        let due = now.plus(delay);
+        let document = serde_json::json!({
+            "Name": "n", "SegmentId": SEGMENT, "HoldoutPercent": self.dice.below(30),
+            "Schedule": {
+                "StartTime": due.to_string(),
+                "QuietTime": if self.dice.once_in(2) { serde_json::json!({"Start": "20:00", "End": "08:00"}) } else { serde_json::json!({}) },
+            },
+            "Limits": { "Daily": self.dice.below(3), "Total": 1 + self.dice.below(2) },
+            "MessageConfiguration": { "EmailMessage": { "Title": "t", "HtmlBody": "<p>{{Address}}</p>" } },
+        });
+        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let mut batch = Batch::default();
+        definitions.create(&mut batch, &id, document.to_string(), Default::default(), now);
+        let state = CampaignState {
+            status: Status::Scheduled,
+            version: 1,
+            is_paused: false,
+            due: Some(due),
+            run: None,
+            runs: 0,
+            default_limits: Default::default(),
+            default_quiet_time: None,
+            fault: None,
+        };
+        batch.put(state_key(&self.app, &id), encode(&state));
+        let row = Due { app: self.app.clone(), task: Task::CampaignStart { campaign: id }, scheduled: due };
+        batch.put(row.key(SHARD, due), encode(&row));
+        self.process().engine.kv.commit(batch, Durability::Durable).await?;
+        self.told.campaigns += 1;
+        Ok(())
+    }
+
+    /// Deletes a campaign as the API does: what is not claimed yet is not sent.
+    async fn delete_campaign(&mut self) -> Result<(), Failure> {
+        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let kv = self.process().engine.kv.clone();
+        let heads = definitions.heads(&*kv).await?;
+        if heads.is_empty() {
+            return Ok(());
+        }
+        let chosen = &heads[self.dice.below(heads.len() as u64) as usize];
+        let Some((head, row)) = definitions.head(&*kv, &chosen.id).await? else { return Ok(()) };
+        let mut batch = Batch::default();
+        definitions.delete(&mut batch, &head, row);
+        batch.delete(state_key(&self.app, &head.id));
+        kv.commit(batch, Durability::Durable).await?;
+        Ok(())
+    }
+
+    fn pass_time(&mut self) -> Result<(), Failure> {
+        let minutes = self.dice.below(120);
+        self.clock.0.fetch_add(minutes as i64 * 60_000, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn project(&mut self) -> Result<Step, Failure> {
+        Ok(self.process().projector.step().await?)
+    }
+
+    async fn carry_out_due(&mut self) -> Result<due::Next, Failure> {
+        let engine = self.process().engine.clone();
+        Ok(due::step(&engine).await?)
+    }
+
+    /// Claims and sends; whether the claim was right is checked before anything else can change the state.
+    async fn dispatch(&mut self) -> Result<Next, Failure> {
+        let next = self.process().dispatcher.step().await?;
+        let Next::Claim(claim) = next else { return Ok(next) };
+        self.check_claim(&claim.intent).await.map_err(|violation| violation.to_string())?;
+        let sender = self.process().dispatcher.sender();
+        // Now and then the machine dies between the hand-over and its record.
+        if self.dice.once_in(15) {
+            dispatch::send_unrecorded(&sender, *claim).await;
+            self.crash().await.map_err(|violation| violation.to_string())?;
+            return Ok(Next::Wait(None));
+        }
+        dispatch::send(&sender, *claim).await?;
+        Ok(Next::Wait(None))
+    }
+
+    /// Lets everything that is under way come to its end.
+    pub(super) async fn settle(&mut self) -> Result<(), Violation> {
+        for _ in 0..SETTLE_ROUNDS {
+            match self.settle_step().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(failure) => self.after(failure).await?,
+            }
+        }
+        Err(Violation::Failed("the world does not come to rest".to_owned()))
+    }
+
+    async fn settle_step(&mut self) -> Result<bool, Failure> {
+        while self.project().await? == Step::Progress {}
+        let due = self.carry_out_due().await?;
+        let process = self.process();
+        let next = process.dispatcher.step().await?;
+        if let Next::Claim(claim) = next {
+            self.check_claim(&claim.intent).await.map_err(|violation| violation.to_string())?;
+            let sender = self.process().dispatcher.sender();
+            dispatch::send(&sender, *claim).await?;
+            return Ok(false);
+        }
+        let (due::Next::Wait(due), Next::Wait(sends)) = (due, next) else { return Ok(false) };
+        let Some(wake) = due.into_iter().chain(sends).min() else { return Ok(true) };
+        let now = self.context.now();
+        let wait = wake.since(now).max(Duration::from_millis(1));
+        self.clock.0.fetch_add(wait.as_millis() as i64, std::sync::atomic::Ordering::SeqCst);
+        Ok(false)
+    }
+}

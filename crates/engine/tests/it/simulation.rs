@@ -1,0 +1,28 @@
+//! The simulated world, seed by seed. `cargo xtask bench sim` plays many more.
+
+use engine::simulation::World;
+
+/// Seeds played here.
+const SEEDS: u64 = 200;
+/// Actions of each story.
+const ACTIONS: usize = 400;
+
+#[tokio::test]
+async fn the_invariants_hold_in_every_world() {
+    let mut sum = engine::simulation::Told::default();
+    for seed in 0..SEEDS {
+        match World::run(seed, ACTIONS).await {
+            Ok(told) => {
+                sum.crashes += told.crashes;
+                sum.campaigns += told.campaigns;
+                sum.accepted += told.accepted;
+                sum.unknown += told.unknown;
+                sum.withheld += told.withheld;
+            }
+            Err(violation) => panic!("seed {seed}: {violation}"),
+        }
+    }
+    // A world in which nothing happens proves nothing.
+    assert!(sum.crashes > SEEDS && sum.campaigns > SEEDS && sum.accepted > SEEDS, "{sum:?}");
+    assert!(sum.unknown > 0 && sum.withheld > SEEDS, "{sum:?}");
+}
