@@ -7,11 +7,12 @@ use bytes::{Bytes, BytesMut};
 use domain::ids::RequestId;
 use domain::time::Timestamp;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{DATE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use model::{OperationSpec, RequestParts, Service};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::callers::Caller;
 use crate::context::Cx;
@@ -31,6 +32,8 @@ pub const PUT_EVENTS_BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes that are read and thrown away behind a body that is too large. A client that is still writing when the
 /// connection closes would see it reset, and not the 413.
 const DISCARDED_BYTES_MAX: usize = 32 << 20;
+/// When to come back where there was no room for a body.
+const NO_ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a client may take to send a body.
 const BODY_READ_MAX: Duration = Duration::from_secs(30);
 
@@ -142,10 +145,8 @@ enum Target<'a> {
 
 impl<'a> Call<'a> {
     async fn answer(&mut self, body: Incoming) -> Result<Answer, ApiError> {
-        let needed_units = body_units(&body);
-        let permit = self.server.body_units.acquire_many(needed_units).await;
-        let _room = permit.map_err(|_| ApiError::unavailable("The server is shutting down"))?;
-        let body = read(body).await?;
+        let mut room = Room { units: &self.server.body_units, taken: None };
+        let body = read(body, &mut room).await?;
         let (caller, presented, body) = self.authenticate(&body).await?;
         let target = self.route()?;
         let operation = match &target {
@@ -258,24 +259,40 @@ impl<'a> Call<'a> {
     }
 }
 
-/// How many units of room a body may need, by what its head says.
-fn body_units(body: &Incoming) -> u32 {
-    let bytes = body.size_hint().upper().unwrap_or(u64::MAX).min(BODY_BYTES_MAX as u64) as usize;
-    bytes.div_ceil(BODY_UNIT_BYTES) as u32
-}
-
 /// Bytes of the body of an operation, at most.
 fn body_bytes_max(operation: &OperationSpec) -> usize {
     if operation.name == "PutEvents" { PUT_EVENTS_BODY_BYTES_MAX } else { BODY_BYTES_MAX }
 }
 
+/// The room that a body takes among all bodies, held until the request is answered.
+struct Room<'a> {
+    units: &'a Semaphore,
+    taken: Option<SemaphorePermit<'a>>,
+}
+
+impl Room<'_> {
+    /// Takes room for what was received. Nobody waits for room: of those who did, each would hold what the others need.
+    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let units = bytes.div_ceil(BODY_UNIT_BYTES) as u32;
+        let permit = self
+            .units
+            .try_acquire_many(units)
+            .map_err(|_| ApiError::too_many_requests(NO_ROOM_RETRY_AFTER))?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(permit),
+            None => self.taken = Some(permit),
+        }
+        Ok(())
+    }
+}
+
 /// The whole body.
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
-    let collected = tokio::time::timeout(BODY_READ_MAX, collect(body)).await;
+async fn read(body: Incoming, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
+    let collected = tokio::time::timeout(BODY_READ_MAX, collect(body, room)).await;
     collected.unwrap_or_else(|_| Err(ApiError::bad_request("Request body was not received in time")))
 }
 
-async fn collect(mut body: Incoming) -> Result<Bytes, ApiError> {
+async fn collect(mut body: Incoming, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut received_bytes = 0;
@@ -289,10 +306,13 @@ async fn collect(mut body: Incoming) -> Result<Bytes, ApiError> {
             if received_bytes > BODY_BYTES_MAX + DISCARDED_BYTES_MAX {
                 break;
             }
-        } else if first.is_empty() && joined.is_empty() {
+            continue;
+        }
+        room.take(data.len())?;
+        if first.is_empty() && joined.is_empty() {
+            // Most bodies come in one piece, which is not copied.
             first = data;
         } else {
-            // Most bodies come in one piece, which is not copied.
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }

@@ -18,7 +18,7 @@ use crate::secrets::MasterKey;
 use crate::sigv4::SigningKeys;
 use crate::throttle::Throttles;
 
-/// Bytes of request bodies in memory at once; further requests wait until there is room.
+/// Bytes of request bodies in memory at once; a request whose body finds no room is told to come back (429).
 pub const BODIES_BYTES_MAX: usize = 512 << 20;
 
 /// Bodies are counted in units of so many bytes, because a semaphore counts in 32 bits.

@@ -56,6 +56,15 @@ impl EmailTransport {
         }
     }
 
+    /// Mails that can be under way at a time. More wait in the order they came, so lanes that must not delay each other
+    /// share this number between them, or have a transport each.
+    pub fn mails_in_flight_max(&self) -> usize {
+        match &*self.0 {
+            Kind::Smtp { client, .. } => client.connections_max(),
+            Kind::Simulated(_) => usize::MAX,
+        }
+    }
+
     /// Hands one mail over. Waits for a free connection when all are in use; never fails otherwise than by its outcome.
     /// A caller that drops the future does not know what became of the mail.
     pub async fn send(&self, mail: &Email) -> Outcome {

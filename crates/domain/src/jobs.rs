@@ -54,7 +54,7 @@ pub struct ExportPlan {
 }
 
 impl Effects {
-    /// A missing DefineSegment counts as true, a missing RegisterEndpoints as what DefineSegment says: who imports new
+    /// A missing `DefineSegment` counts as true, a missing `RegisterEndpoints` as what `DefineSegment` says: who imports new
     /// addresses into a segment need not ask for both (spec/30 §6, spec/97 C22).
     pub fn of(request: &ImportJobRequest) -> Result<Self, Invalid> {
         let define = request.define_segment.unwrap_or(true);

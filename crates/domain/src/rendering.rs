@@ -3,8 +3,8 @@
 //! The language is Handlebars as Pinpoint speaks it: flat dotted keys, values that are lists, the helpers of the guide.
 //! It has an engine of its own because a template is hostile input that runs once per recipient: reading it takes time
 //! linear in its length, rendering has a budget ([`WORK_MAX`]) that no nesting or recursion gets around, and nothing of a
-//! recipient is copied. The tests hold it against the `handlebars` crate, whose parser is quadratic (500 KB with 1,000 tags
-//! take seconds) and whose partials may recurse until the process dies.
+//! recipient is copied. The tests hold it against the `handlebars` crate, whose parser is quadratic (576 KB with 18,000
+//! tags: 30 s, here 20 ms), whose values are one document to be copied, and whose partials may recurse without end.
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::records::Record;
 use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
@@ -12,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use crate::audiences::Audiences;
 use crate::contacts::Contacts;
 use crate::dispatch::Deliveries;
+use crate::objects::Objects;
 
 /// Refusals kept for those who wait for them; an older one is dropped when there are more.
 const VERDICTS_MAX: usize = 100_000;
@@ -28,6 +30,8 @@ pub struct Shared {
     pub context: Context,
     pub kv: Arc<dyn Kv>,
     pub log: Arc<dyn Log>,
+    /// Where the objects of import and export jobs are.
+    pub objects: Objects,
     /// The audience indexes, kept by the projection.
     pub audiences: Audiences,
     /// How endpoints are reached, kept by the projection.
@@ -39,6 +43,8 @@ pub struct Shared {
     caught_up_ms: AtomicU64,
     /// Wakes whoever carries out due rows.
     pub due: Notify,
+    /// Wakes whoever carries out import and export jobs.
+    pub jobs: Notify,
     /// Wakes the dispatcher.
     pub outbox: Notify,
     /// Who waits for the outcome of a page.
@@ -59,18 +65,25 @@ impl std::ops::Deref for Engine {
 pub struct NotProjected;
 
 impl Engine {
+    /// An engine without a place for objects: jobs are refused.
     pub fn new(context: Context, kv: Arc<dyn Kv>, log: Arc<dyn Log>) -> Self {
+        Self::with_objects(context, kv, log, Objects::None)
+    }
+
+    pub fn with_objects(context: Context, kv: Arc<dyn Kv>, log: Arc<dyn Log>, objects: Objects) -> Self {
         let caught_up_ms = AtomicU64::new(context.clock.monotonic_ms());
         Self(Arc::new(Shared {
             context,
             kv,
             log,
+            objects,
             audiences: Audiences::default(),
             contacts: Contacts::default(),
             progress: watch::Sender::new(Position(0)),
             verdicts: Mutex::default(),
             caught_up_ms,
             due: Notify::new(),
+            jobs: Notify::new(),
             outbox: Notify::new(),
             deliveries: Deliveries::default(),
         }))
@@ -80,6 +93,12 @@ impl Engine {
     pub async fn append(&self, app: &AppKey, record: &Record<'_>) -> Result<Position, LogError> {
         let positions = self.log.append(vec![(partition(app, ""), record.encode().into())]).await?;
         positions.first().copied().ok_or_else(|| LogError::Corrupt("append answered no position".to_owned()))
+    }
+
+    /// Appends encoded records of an application, in order; durable on return.
+    pub async fn append_many(&self, app: &AppKey, records: Vec<Bytes>) -> Result<Vec<Position>, LogError> {
+        let partition = partition(app, "");
+        self.log.append(records.into_iter().map(|record| (partition, record)).collect()).await
     }
 
     /// The next record to be folded.

@@ -1,23 +1,67 @@
-//! The audience of one application in memory (row by row; the columnar one replaces it).
-use std::collections::{BTreeMap, HashMap};
+//! The audience of one application in columns: exact counts in milliseconds, and the ordinals of a run's audience.
+//!
+//! A column holds a code for each endpoint (its ordinal is the row); a dictionary says which list of values a code stands
+//! for. A predicate is judged once for each distinct list, with the same [`ValueTest::matches`] that judges one endpoint,
+//! and then a row is a table look-up. User attributes stand in a second table, joined by user row: one write a change.
 
-use domain::endpoints::{Endpoint, User};
-use domain::segments::{Candidate, Criteria, Source};
+use std::collections::HashMap;
+
+use domain::endpoints::{Endpoint, User, Values};
+use domain::segments::{Combine, Criteria, Field, Group, Predicate, Source, ValueTest, channel_values, kilometers, recency_holds};
 use domain::time::Timestamp;
 use roaring::RoaringBitmap;
 
+mod bitset;
+mod column;
+#[cfg(test)]
+mod tests;
+
+use bitset::Bitset;
+use column::Column;
+
+/// Stands for "no user" in the join column.
+const NO_USER: u32 = 0;
+
+/// An application's endpoints and users in columns.
 #[derive(Debug, Default)]
 pub struct Index {
-    endpoints: BTreeMap<u32, (Endpoint, Timestamp)>,
-    users: HashMap<String, User>,
+    /// Ordinals that exist.
+    exists: Bitset,
+    fields: HashMap<Field, Column>,
+    /// Not a number where an endpoint has no such metric.
+    metrics: HashMap<String, Vec<f64>>,
+    latitude: Vec<f64>,
+    longitude: Vec<f64>,
+    /// Milliseconds since 1970.
+    last_active: Vec<i64>,
+    /// Row of the user table by ordinal; [`NO_USER`] for none.
+    user_rows: Vec<u32>,
+    users: Users,
 }
 
-#[derive(Debug)]
-pub struct Selection(RoaringBitmap);
+/// The user table. Row 0 has no attributes: it stands for all endpoints without any.
+#[derive(Debug, Default)]
+struct Users {
+    rows: HashMap<String, u32>,
+    /// Rows of endpoints that have attributes and no user.
+    loose_rows: HashMap<u32, u32>,
+    columns: HashMap<String, Column>,
+    next_row: u32,
+    free_rows: Vec<u32>,
+}
+
+/// Endpoints that meet criteria.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection(Bitset);
 
 impl Selection {
+    pub fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// The ordinals.
     pub fn into_bitmap(self) -> RoaringBitmap {
-        self.0
+        RoaringBitmap::from_sorted_iter(self.0.ones()).unwrap_or_default()
     }
 }
 
@@ -25,39 +69,301 @@ impl Index {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Endpoints in the index.
+    pub fn endpoints(&self) -> u64 {
+        self.exists.count()
+    }
+
+    /// Adds an endpoint or replaces it.
     pub fn upsert_endpoint(&mut self, endpoint: &Endpoint, last_active: Option<Timestamp>) {
-        let at = last_active.unwrap_or(endpoint.effective_date);
-        self.endpoints.insert(endpoint.ordinal, (endpoint.clone(), at));
+        let row = endpoint.ordinal;
+        let is_new = self.exists.insert(row);
+        for (name, values) in &endpoint.attributes {
+            self.fields.entry(Field::Attribute(name.clone())).or_default().set(row, values);
+        }
+        if !is_new {
+            self.clear_missing_attributes(endpoint);
+        }
+        let demographic = &endpoint.demographic;
+        for (field, values) in [
+            (Field::Channel, channel_values(endpoint.channel_type).as_slice()),
+            (Field::AppVersion, demographic.app_version.as_slice()),
+            (Field::Make, demographic.make.as_slice()),
+            (Field::Model, demographic.model.as_slice()),
+            (Field::Platform, demographic.platform.as_slice()),
+            (Field::Country, endpoint.location.country.as_slice()),
+        ] {
+            match self.fields.get_mut(&field) {
+                Some(column) => column.set(row, values),
+                None if values.is_empty() => {}
+                None => self.fields.entry(field).or_default().set(row, values),
+            }
+        }
+        self.set_numbers(endpoint);
+        let at = last_active.unwrap_or(endpoint.effective_date).as_millis();
+        let before = if is_new { i64::MIN } else { value(&self.last_active, row, i64::MIN) };
+        set(&mut self.last_active, row, before.max(at), i64::MIN);
+        self.link(endpoint);
     }
-    pub fn remove_endpoint(&mut self, ordinal: u32) {
-        self.endpoints.remove(&ordinal);
-    }
-    pub fn upsert_user(&mut self, id: &str, user: &User) {
-        self.users.insert(id.to_owned(), user.clone());
-    }
-    pub fn remove_user(&mut self, id: &str) {
-        self.users.remove(id);
-    }
-    pub fn touch(&mut self, ordinal: u32, at: Timestamp) {
-        if let Some((_, last)) = self.endpoints.get_mut(&ordinal) {
-            *last = (*last).max(at);
+
+    fn clear_missing_attributes(&mut self, endpoint: &Endpoint) {
+        for (field, column) in &mut self.fields {
+            if let Field::Attribute(name) = field
+                && !endpoint.attributes.contains_key(name)
+            {
+                column.set(endpoint.ordinal, &[]);
+            }
         }
     }
+
+    fn set_numbers(&mut self, endpoint: &Endpoint) {
+        let row = endpoint.ordinal;
+        for (name, column) in &mut self.metrics {
+            if !endpoint.metrics.contains_key(name) {
+                set_existing(column, row, f64::NAN);
+            }
+        }
+        for (name, metric) in &endpoint.metrics {
+            match self.metrics.get_mut(name) {
+                Some(column) => set(column, row, *metric, f64::NAN),
+                None => set(self.metrics.entry(name.clone()).or_default(), row, *metric, f64::NAN),
+            }
+        }
+        let location = &endpoint.location;
+        set(&mut self.latitude, row, location.latitude.unwrap_or(f64::NAN), f64::NAN);
+        set(&mut self.longitude, row, location.longitude.unwrap_or(f64::NAN), f64::NAN);
+    }
+
+    /// Joins an endpoint to its user, or to a row of its own for attributes that belong to no user yet.
+    fn link(&mut self, endpoint: &Endpoint) {
+        let ordinal = endpoint.ordinal;
+        let row = match &endpoint.user_id {
+            Some(user) => {
+                self.users.drop_loose(ordinal);
+                self.users.row(user.as_str())
+            }
+            None if endpoint.loose_user_attributes.is_empty() => {
+                self.users.drop_loose(ordinal);
+                NO_USER
+            }
+            None => {
+                let row = self.users.loose_row(ordinal);
+                self.users.write(row, &endpoint.loose_user_attributes);
+                row
+            }
+        };
+        set(&mut self.user_rows, ordinal, row, NO_USER);
+    }
+
+    /// Removes an endpoint; its ordinal is never given out again.
+    pub fn remove_endpoint(&mut self, ordinal: u32) {
+        self.exists.remove(ordinal);
+        self.users.drop_loose(ordinal);
+        self.fields.values_mut().for_each(|column| column.set(ordinal, &[]));
+        self.metrics.values_mut().for_each(|column| set_existing(column, ordinal, f64::NAN));
+        set_existing(&mut self.user_rows, ordinal, NO_USER);
+    }
+
+    /// Adds a user or replaces its attributes.
+    pub fn upsert_user(&mut self, id: &str, user: &User) {
+        let row = self.users.row(id);
+        self.users.write(row, &user.attributes);
+    }
+
+    /// A user without endpoints is not kept. Endpoints that still name it see a user without attributes.
+    pub fn remove_user(&mut self, id: &str) {
+        if let Some(row) = self.users.rows.get(id).copied() {
+            self.users.clear(row);
+        }
+    }
+
+    /// Remembers activity; earlier activity never overwrites later.
+    pub fn touch(&mut self, ordinal: u32, at: Timestamp) {
+        if self.exists.contains(ordinal) {
+            let before = value(&self.last_active, ordinal, i64::MIN);
+            set(&mut self.last_active, ordinal, before.max(at.as_millis()), i64::MIN);
+        }
+    }
+
+    /// The endpoints that meet the criteria. `sources` answers for the segments that they are built on; `None`: one of them
+    /// is missing.
     pub fn select<'s>(
         &self,
         criteria: &Criteria,
         now: Timestamp,
         sources: &dyn Fn(&Source) -> Option<&'s RoaringBitmap>,
     ) -> Option<Selection> {
-        let mut bitmap = RoaringBitmap::new();
-        for (ordinal, (endpoint, last_active)) in &self.endpoints {
-            let user = endpoint.user_id.as_ref().and_then(|id| self.users.get(id.as_str()));
-            let candidate = Candidate { endpoint, user, last_active: *last_active };
-            let in_source = |source: &Source| sources(source).is_some_and(|set| set.contains(*ordinal));
-            if criteria.matches(&candidate, now, &in_source) {
-                bitmap.insert(*ordinal);
+        let mut groups = Vec::with_capacity(criteria.groups.len());
+        for group in &criteria.groups {
+            groups.push(self.group(group, now, sources)?);
+        }
+        Some(Selection(self.combine(criteria.include, groups)))
+    }
+
+    fn group<'s>(
+        &self,
+        group: &Group,
+        now: Timestamp,
+        sources: &dyn Fn(&Source) -> Option<&'s RoaringBitmap>,
+    ) -> Option<Bitset> {
+        let mut bases = Vec::with_capacity(group.sources.len());
+        for source in &group.sources {
+            let mut base = Bitset::from_ones(sources(source)?.iter());
+            base.intersect(&self.exists);
+            bases.push(base);
+        }
+        let mut members = self.combine(group.source_type, bases);
+        let dimensions = group.dimensions.iter().map(|dimension| self.dimension(dimension, now)).collect();
+        members.intersect(&self.combine(group.dimensions_type, dimensions));
+        Some(members)
+    }
+
+    /// As [`Combine::over`], for all endpoints at once.
+    fn combine(&self, combine: Combine, sets: Vec<Bitset>) -> Bitset {
+        let mut sets = sets.into_iter();
+        let Some(mut first) = sets.next() else { return self.exists.clone() };
+        match combine {
+            Combine::All => sets.for_each(|set| first.intersect(&set)),
+            Combine::Any | Combine::None => sets.for_each(|set| first.unite(&set)),
+        }
+        if combine == Combine::None {
+            let mut rest = self.exists.clone();
+            rest.subtract(&first);
+            return rest;
+        }
+        first
+    }
+
+    fn dimension(&self, predicates: &[Predicate], now: Timestamp) -> Bitset {
+        let mut members = self.exists.clone();
+        for predicate in predicates {
+            self.narrow(&mut members, predicate, now);
+        }
+        members
+    }
+
+    /// Leaves the endpoints that meet the predicate.
+    fn narrow(&self, members: &mut Bitset, predicate: &Predicate, now: Timestamp) {
+        match predicate {
+            Predicate::Values { field: Field::UserAttribute(name), test } => {
+                let by_user = self.users.judge(name, test);
+                members.retain(&self.user_rows, |row| by_user.get(*row as usize).copied().unwrap_or(by_user[0]), by_user[0]);
+            }
+            Predicate::Values { field, test } => match self.fields.get(field) {
+                Some(column) => column.narrow(members, test),
+                None if test.matches(&[]) => {}
+                None => members.clear(),
+            },
+            Predicate::Metric { name, operator, value } => match self.metrics.get(name) {
+                Some(column) => {
+                    members.retain(column, |metric| !metric.is_nan() && operator.holds(*metric, *value), false);
+                }
+                None => members.clear(),
+            },
+            Predicate::Recency { within, active } => members.retain(
+                &self.last_active,
+                |at| recency_holds(Timestamp(*at), now, *within, *active),
+                false,
+            ),
+            Predicate::Gps { latitude, longitude, range_kilometers } => {
+                let place = |row: u32| {
+                    let of = |column: &[f64]| value(column, row, f64::NAN);
+                    (of(&self.latitude), of(&self.longitude))
+                };
+                members.retain_rows(|row| {
+                    let place = place(row);
+                    !place.0.is_nan() && !place.1.is_nan() && kilometers(place, (*latitude, *longitude)) <= *range_kilometers
+                });
             }
         }
-        Some(Selection(bitmap))
+    }
+
+    /// Bytes that the index takes, dictionaries counted by their texts.
+    pub fn bytes(&self) -> usize {
+        let columns = self.fields.values().chain(self.users.columns.values()).map(Column::bytes).sum::<usize>();
+        let numbers = self.metrics.values().map(|column| column.capacity() * 8).sum::<usize>();
+        let fixed = (self.latitude.capacity() + self.longitude.capacity() + self.last_active.capacity()) * 8;
+        let users: usize = self.users.rows.keys().map(|id| id.capacity() + 40).sum();
+        columns + numbers + fixed + users + self.user_rows.capacity() * 4 + self.exists.bytes()
+    }
+}
+
+impl Users {
+    fn row(&mut self, id: &str) -> u32 {
+        if let Some(row) = self.rows.get(id) {
+            return *row;
+        }
+        let row = self.new_row();
+        self.rows.insert(id.to_owned(), row);
+        row
+    }
+
+    fn loose_row(&mut self, ordinal: u32) -> u32 {
+        if let Some(row) = self.loose_rows.get(&ordinal) {
+            return *row;
+        }
+        let row = self.new_row();
+        self.loose_rows.insert(ordinal, row);
+        row
+    }
+
+    fn new_row(&mut self) -> u32 {
+        if let Some(row) = self.free_rows.pop() {
+            return row;
+        }
+        self.next_row += 1;
+        self.next_row
+    }
+
+    fn drop_loose(&mut self, ordinal: u32) {
+        if let Some(row) = self.loose_rows.remove(&ordinal) {
+            self.clear(row);
+            self.free_rows.push(row);
+        }
+    }
+
+    fn clear(&mut self, row: u32) {
+        self.columns.values_mut().for_each(|column| column.set(row, &[]));
+    }
+
+    fn write(&mut self, row: u32, attributes: &std::collections::BTreeMap<String, Values>) {
+        for (name, column) in &mut self.columns {
+            if !attributes.contains_key(name) {
+                column.set(row, &[]);
+            }
+        }
+        for (name, values) in attributes {
+            match self.columns.get_mut(name) {
+                Some(column) => column.set(row, values),
+                None => self.columns.entry(name.clone()).or_default().set(row, values),
+            }
+        }
+    }
+
+    /// The verdict for each row; the first is that of users without the attribute.
+    fn judge(&self, name: &str, test: &ValueTest) -> Vec<bool> {
+        match self.columns.get(name) {
+            Some(column) => column.judge_rows(test),
+            None => vec![test.matches(&[])],
+        }
+    }
+}
+
+fn value<T: Copy>(column: &[T], row: u32, absent: T) -> T {
+    column.get(row as usize).copied().unwrap_or(absent)
+}
+
+fn set<T: Clone>(column: &mut Vec<T>, row: u32, value: T, absent: T) {
+    let place = row as usize;
+    if column.len() <= place {
+        column.resize(place + 1, absent);
+    }
+    column[place] = value;
+}
+
+fn set_existing<T>(column: &mut [T], row: u32, value: T) {
+    if let Some(place) = column.get_mut(row as usize) {
+        *place = value;
     }
 }

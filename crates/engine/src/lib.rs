@@ -12,6 +12,8 @@ pub mod due;
 pub mod handle;
 pub mod ids;
 pub mod index;
+pub mod jobs;
+pub mod objects;
 pub mod project;
 pub mod reads;
 pub mod segments;

@@ -108,11 +108,14 @@ fn kv(cx: &Cx) -> &dyn Kv {
 /// Where the head of a taggable resource is kept. 400 for what is no ARN; 404 for what has no tags here.
 fn resource(cx: &Cx, arn: &str) -> Result<(Definitions, String), ApiError> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let ["arn", _partition, service, _region, account, resource] = parts[..] else {
+    let ["arn", partition, service, _region, account, resource] = parts[..] else {
         return Err(ApiError::bad_request("Invalid resource ARN"));
     };
     // One set of definitions serves all regions, so the ARN's region is not compared.
-    if service != cx.operation.service.signing_name() || account != cx.account().as_str() {
+    if partition != "aws"
+        || service != cx.operation.service.signing_name()
+        || account != cx.account().as_str()
+    {
         return Err(ApiError::not_found());
     }
     let segments: Vec<&str> = resource.split('/').collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api::Options;
 use serde_json::json;
+use store::kv::faults::Fault;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -80,10 +81,54 @@ async fn an_answer_without_a_body_is_remembered_as_such() {
 }
 
 #[tokio::test]
+async fn a_repeat_finds_what_a_failed_call_has_done() {
+    let world = World::start().await;
+    let create = || {
+        let call =
+            world.call("POST", "/v1/apps").body(r#"{"Name":"a"}"#).header("amz-sdk-invocation-id", "id");
+        call.header("amz-sdk-request", "attempt=1; max=3").send()
+    };
+    world.fail_next([Fault::FailAfter]);
+    create().await.assert_error(500, "InternalServerErrorException", "Internal server error");
+    let answer = create().await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let apps = world.call("GET", "/v1/apps").send().await.json();
+    assert_eq!(apps, json!({"Item": [answer.json()]}));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_fault_that_may_pass() {
+    let world = World::start().await;
+    world.fail_next([Fault::FailBefore]);
+    let create = || world.call("POST", "/v1/apps").body(r#"{"Name":"a"}"#).send();
+    create().await.assert_error(
+        500,
+        "InternalServerErrorException",
+        "No space is left to store this; try again later",
+    );
+    assert_eq!(create().await.status, 201);
+}
+
+#[tokio::test]
+async fn a_lost_race_is_decided_again_but_not_for_ever() {
+    let world = World::start().await;
+    let create = || world.call("POST", "/v1/apps").body(r#"{"Name":"a"}"#).send();
+    world.fail_next([Fault::Conflict; 7]);
+    assert_eq!(create().await.status, 201);
+    world.fail_next([Fault::Conflict; 8]);
+    let refused = create().await;
+    refused.assert_error(429, "TooManyRequestsException", "Too many requests");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(world.call("GET", "/v1/apps").send().await.json()["Item"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn simultaneous_changes_are_all_kept() {
     let world = Arc::new(World::start().await);
     let app = world.app("a").await;
     let path = format!("/v1/tags/arn%3Aaws%3Amobiletargeting%3Aeu-central-1%3A123456789012%3Aapps%2F{app}");
+    // Each commit lets the others read first, so that all but one are too late.
+    world.fail_next([Fault::Yield(200); 6]);
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..6 {
         let (world, path) = (Arc::clone(&world), path.clone());
@@ -92,7 +137,9 @@ async fn simultaneous_changes_are_all_kept() {
             world.call("POST", &path).body(body).send().await.status
         });
     }
+    let before = world.faults.commits();
     assert_eq!(calls.join_all().await, [204; 6]);
+    assert!(world.faults.commits() - before > 6, "nobody was too late");
     let tags = world.call("GET", &path).send().await.json();
     assert_eq!(tags["tags"].as_object().unwrap().len(), 6);
 }

@@ -1,5 +1,7 @@
 //! The server over HTTP: driven by AWS's own SDK, and by hand where the bytes count.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
 mod apps;
 mod channels;
 mod coverage;

@@ -17,6 +17,7 @@ use domain::time::Timestamp;
 use engine::Engine;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use store::kv::faults::{Fault, FaultPlan, FaultyKv};
 use store::kv::memory::MemoryKv;
 use store::log::contract::{ManualClock, manual_context};
 use store::log::memory::MemoryLog;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) address: String,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) kv: Arc<MemoryKv>,
+    /// What the server sees of `kv`.
+    pub(crate) faults: Arc<FaultyKv>,
     pub(crate) server: Arc<Server>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) served: JoinHandle<()>,
@@ -54,15 +57,25 @@ impl World {
         let (context, clock) = manual_context();
         let kv = Arc::new(MemoryKv::new());
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
-        let engine = Engine::new(context, Arc::<MemoryKv>::clone(&kv), log);
+        let faults = Arc::new(FaultyKv::new(Arc::<MemoryKv>::clone(&kv), FaultPlan::none()));
+        let engine = Engine::new(context, Arc::<FaultyKv>::clone(&faults), log);
         let server = Arc::new(add(Server::new(engine, MasterKey::new(&MASTER_KEY), options)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(api::serve(listener, Arc::clone(&server), shutdown.clone()));
-        let world = Self { address, clock, kv, server, shutdown, served };
+        let world = Self { address, clock, kv, faults, server, shutdown, served };
         world.put_key(ROOT_KEY, ACCOUNT, None, false).await;
         world
+    }
+
+    /// The next commits of the server meet these faults.
+    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut plan = FaultPlan::none();
+        for (fault, commit) in faults.into_iter().zip(self.faults.commits() + 1..) {
+            plan = plan.at(commit, fault);
+        }
+        self.faults.set_plan(plan);
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -200,11 +213,14 @@ impl<'a> Call<'a> {
             let hash = payload_hash(&self.body);
             signer.sign((self.method, path, query), &mut self.headers, &hash, signed.at).unwrap();
         }
-        let mut request = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        for (name, value) in &self.headers {
-            request.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-        }
-        request.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()));
+        let headers =
+            self.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+        let headers: String = headers.collect();
+        let length = self.body.len();
+        let request = format!(
+            "{} {} HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n",
+            self.method, self.target
+        );
         let mut request = request.into_bytes();
         request.extend_from_slice(&self.body);
         request

@@ -262,10 +262,10 @@ async fn contents_are_checked() {
         let name = if is_taken { "taken" } else { "refused" };
         let text = body.to_string();
         let (status, answer) = call(&world, "POST", &format!("/{name}/{kind}"), &text).await;
-        assert_eq!(status, if is_taken { 201 } else { 400 }, "{kind} {:.60} {answer}", text);
+        assert_eq!(status, if is_taken { 201 } else { 400 }, "{kind} {text:.60} {answer}");
         // An update is checked alike.
         let (status, _) = call(&world, "PUT", &format!("/{name}/{kind}"), &text).await;
-        assert_eq!(status, if is_taken { 202 } else { 400 }, "{kind} {:.60}", text);
+        assert_eq!(status, if is_taken { 202 } else { 400 }, "{kind} {text:.60}");
         call(&world, "DELETE", &format!("/{name}/{kind}"), "").await;
     }
 }

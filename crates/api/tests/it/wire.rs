@@ -170,6 +170,10 @@ async fn bodies_have_a_limit() {
     assert_eq!(fits.status, 201, "{fits:?}");
     let too_large = world.call("POST", "/v1/apps").body(padded(8 << 20)).send().await;
     too_large.assert_error(413, "PayloadTooLargeException", "Request body is larger than 7340032 bytes");
+    let app = world.app("a").await;
+    let events = format!("/v1/apps/{app}/events");
+    let too_many = world.call("POST", &events).body(padded(4 << 20)).send().await;
+    too_many.assert_error(413, "PayloadTooLargeException", "Request body is larger than 4194304 bytes");
     // Before a signature is looked at, so that a stranger learns nothing and costs little.
     let unsigned = world.call("POST", "/v1/apps").unsigned().body(padded(8 << 20)).send().await;
     assert_eq!(unsigned.status, 413);

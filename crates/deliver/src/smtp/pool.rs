@@ -42,6 +42,11 @@ impl SmtpClient {
         Ok(Self(Arc::new(Pool { options, encryption, permits, idle: Mutex::default() })))
     }
 
+    /// Connections that may be open at a time, each with one message under way.
+    pub fn connections_max(&self) -> usize {
+        self.0.options.connections.max(1)
+    }
+
     /// Hands one message over, on an idle connection or a new one. Waits while all are in use.
     pub async fn send(&self, message: &Message) -> Outcome {
         let pool = &self.0;

@@ -42,6 +42,7 @@ async fn mail_of_a_domain_with_a_key_is_signed_on_its_way() {
     let is_signed = |id| mailbox.message(id).unwrap().headers[0].0 == "DKIM-Signature";
     assert_eq!((is_signed(1), is_signed(2)), (true, false));
     assert!(!transport.deduplicates());
+    assert_eq!(transport.mails_in_flight_max(), sink.options().connections);
 }
 
 #[tokio::test]

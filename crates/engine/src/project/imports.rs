@@ -5,19 +5,23 @@ use std::collections::BTreeMap;
 use domain::endpoints::Invalid;
 use domain::records::{EndpointItem, ImportPiece};
 use roaring::RoaringBitmap;
+use store::tables::events::Count;
 use store::tables::jobs::{
     FAILURES_MAX, JobState, JobStatus, MEMBER_CHUNK_ORDINALS, Members, member_key, member_user_key, state_key,
 };
-use store::tables::events::Count;
 use store::{Key, KvError};
 
 use super::events::folded;
 use super::fold::Folder;
+use crate::jobs::shortened;
 
 impl Folder<'_> {
     pub(super) async fn import(&mut self, piece: &ImportPiece<'_>) -> Result<(), KvError> {
+        if self.working.audience(&self.app).summary.deleted {
+            return Ok(());
+        }
         let key = state_key(&self.app, "import", piece.job);
-        self.working.load_raw(self.engine, &[key.clone()], false).await?;
+        self.working.load_raw(self.engine, std::slice::from_ref(&key), false).await?;
         let Some(mut state) = self.working.get::<JobState>(&key)? else { return Ok(()) };
         if piece.number != state.pieces || state.completed.is_some() {
             return Ok(());
@@ -42,7 +46,7 @@ impl Folder<'_> {
                 }
                 Err(Invalid(message)) => {
                     state.failed += 1;
-                    state.failures.push(format!("{}: {message}", item.id));
+                    state.failures.push(shortened(format!("{}: {message}", item.id)));
                 }
             }
         }
@@ -94,7 +98,7 @@ impl Folder<'_> {
         let slot = self.working.audience(&self.app).users.get(user);
         if slot.is_none_or(|slot| slot.value.is_none()) {
             state.failed += 1;
-            state.failures.push(format!("{user}: user does not exist"));
+            state.failures.push(shortened(format!("{user}: user does not exist")));
             return Ok(());
         }
         state.processed += 1;
@@ -111,7 +115,7 @@ impl Folder<'_> {
         }
         for (chunk, added) in chunks {
             let key: Key = member_key(&self.app, segment, version, chunk);
-            self.working.load_raw(self.engine, &[key.clone()], false).await?;
+            self.working.load_raw(self.engine, std::slice::from_ref(&key), false).await?;
             let mut bitmap = match self.working.get::<Members>(&key)? {
                 Some(Members(bytes)) => crate::bitmap::read(&bytes)?,
                 None => RoaringBitmap::new(),

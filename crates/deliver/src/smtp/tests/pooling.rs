@@ -46,11 +46,12 @@ async fn a_refused_message_is_reset_before_the_next() {
 /// A server that goes ahead although it refused the recipient must not get the next message's commands as text.
 #[tokio::test]
 async fn a_connection_that_waits_for_an_unwanted_message_is_dropped() {
-    let first = session(vec![Act::Group(3), Act::Say("250 ok\r\n550 who\r\n354 go\r\n"), Act::Hang]);
+    let first = session(vec![Act::Group(3), Act::Say("250 ok\r\n550 who\r\n354 go\r\n"), Act::End]);
     let server = Server::start(vec![first, session(taken())]).await;
     let client = client(&server);
     assert_eq!(kind(&client.send(&small()).await), "permanent");
     assert_eq!(kind(&client.send(&small()).await), "accepted");
+    server.heard().await;
 }
 
 /// The server closes idle connections, with or without a word; the next message goes over a new one and nobody notices.

@@ -25,6 +25,8 @@ pub(super) enum Act {
     SomeOfMessage,
     /// Goes on encrypted.
     StartTls(TlsAcceptor),
+    /// The client closes, and says nothing before.
+    End,
     /// Stays silent and open.
     Hang,
 }
@@ -117,6 +119,7 @@ async fn follow(mut stream: BufReader<Box<dyn Duplex>>, script: Vec<Act>, heard:
                 Ok(encrypted) => stream = BufReader::new(Box::new(encrypted)),
                 Err(_refused_by_client) => return,
             },
+            Act::End => assert_eq!(read_line(&mut stream).await, ""),
             Act::Hang => std::future::pending().await,
         }
     }

@@ -1,0 +1,128 @@
+//! A campaign to a local sink, beside a plain client of the same SMTP library that does only that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use deliver::{Email, EmailTransport, Outcome, SmtpOptions};
+
+use crate::client::{Target, now};
+use crate::ingest::{create_app, register};
+use crate::report::Report;
+use crate::server::{Server, directory};
+use crate::sink::Sink;
+
+/// Connections to the sink, of both.
+const CONNECTIONS: usize = 8;
+
+pub async fn run(mails: u64, report: &mut Report) -> anyhow::Result<()> {
+    let home = directory()?;
+    let sink = Sink::start().await?;
+    let server = Server::start(home.path(), &settings(&sink)).await?;
+    let app = create_app(&server.target).await?;
+    register(&server.target, &app, mails).await?;
+    let campaign = start(&server.target, &app).await?;
+    let start = Instant::now();
+    let activity = finished(&server.target, &app, &campaign, Duration::from_mins(15)).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    ensure!(sink.count() == mails, "{} of {mails} mails arrived: {activity}", sink.count());
+    let rate = mails as f64 / seconds;
+    report.section("Campaign");
+    report.line("mails", mails as f64);
+    report.line("mails/s", rate);
+    let plain = plain(mails.min(50_000)).await?;
+    report.line("mails/s of a plain client", plain);
+    report.line("share of a plain client", rate / plain);
+    report.line("resident MB", server.usage()?.0);
+    server.kill().await
+}
+
+/// Mail goes to the sink.
+pub fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
+    vec![
+        ("COUNTERPOINT_EMAIL__TRANSPORT", format!("smtp://{}", sink.address)),
+        ("COUNTERPOINT_EMAIL__CONNECTIONS", CONNECTIONS.to_string()),
+    ]
+}
+
+/// Creates what a campaign to everybody needs, and the campaign.
+pub async fn start(target: &Target, app: &str) -> anyhow::Result<String> {
+    let channel = r#"{"FromAddress":"shop@example.com","Identity":"arn:aws:ses:us-east-1:123456789012:identity/example.com"}"#;
+    target.call("PUT", &format!("/v1/apps/{app}/channels/email"), channel).await?;
+    let segment = target.call("POST", &format!("/v1/apps/{app}/segments"), r#"{"Name":"everybody"}"#).await?;
+    let campaign = serde_json::json!({
+        "Name": "bench", "SegmentId": segment["Id"], "Schedule": {"StartTime": "IMMEDIATE"},
+        "MessageConfiguration": {"EmailMessage": {
+            "Title": "News for {{Attributes.plan}}",
+            "HtmlBody": "<html><body><h1>Hello</h1><p>Your store {{Attributes.store}} has {{Metrics.orders}} orders.</p></body></html>",
+            "Body": "Hello, your store {{Attributes.store}} has {{Metrics.orders}} orders.",
+        }},
+    });
+    let campaign = target.call("POST", &format!("/v1/apps/{app}/campaigns"), &campaign.to_string()).await?;
+    Ok(campaign["Id"].as_str().context("a campaign has an id")?.to_owned())
+}
+
+/// Waits until a campaign's run has ended; answers its activity.
+pub async fn finished(
+    target: &Target,
+    app: &str,
+    campaign: &str,
+    within: Duration,
+) -> anyhow::Result<serde_json::Value> {
+    let path = format!("/v1/apps/{app}/campaigns/{campaign}/activities");
+    let start = Instant::now();
+    loop {
+        let activities = target.call("GET", &path, "").await?;
+        let activity = &activities["Item"][0];
+        if activity["State"] == "COMPLETED" {
+            return Ok(activity.clone());
+        }
+        ensure!(start.elapsed() < within, "the campaign does not end: {activity}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The same mails through the same transport with nothing around it.
+async fn plain(mails: u64) -> anyhow::Result<f64> {
+    let sink = Sink::start().await?;
+    let options = SmtpOptions::parse(&format!("smtp://{}?connections={CONNECTIONS}", sink.address))?;
+    let transport = EmailTransport::smtp(options, Vec::new())?;
+    let next = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS * 4 {
+        let (transport, next) = (transport.clone(), Arc::clone(&next));
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= mails {
+                    return anyhow::Ok(());
+                }
+                let outcome = transport.send(&mail(number)).await;
+                ensure!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(mails as f64 / start.elapsed().as_secs_f64())
+}
+
+fn mail(number: u64) -> Email {
+    Email {
+        delivery_id: format!("{number:032x}").into(),
+        from: "shop@example.com".to_owned(),
+        to: format!("person{number}@example.com"),
+        reply_to: Vec::new(),
+        subject: "News for pro".to_owned(),
+        html: Some("<html><body><h1>Hello</h1><p>Your store store-7 has 12 orders.</p></body></html>".to_owned()),
+        text: Some("Hello, your store store-7 has 12 orders.".to_owned()),
+        headers: Vec::new(),
+        list_unsubscribe: None,
+        raw: None,
+        return_path: None,
+        date: now(),
+    }
+}

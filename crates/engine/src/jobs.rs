@@ -1,0 +1,152 @@
+//! Import and export jobs: one is carried out at a time, from its due row to its end.
+//!
+//! A job takes no state with it: what starts over after a crash reads the same definition, and an import cuts the same
+//! objects into the same numbered pieces, of which the projection counts each number once. A job that fails says so in its
+//! state; an error of [`step`] is one of the store or the log, and the job goes on with the next call.
+
+use std::time::Duration;
+
+use domain::audience::AppKey;
+use domain::import::{Format, first_record_error, is_gzip};
+use store::tables::definitions;
+use store::tables::due::{self, Task, time_of};
+use store::tables::jobs::{JobState, state_key};
+use store::value::decode;
+use store::{Batch, Durability, KvError, LogError};
+use tokio_util::sync::CancellationToken;
+
+use crate::Engine;
+use crate::due::{Next, rows};
+use crate::handle::SHARD;
+use crate::objects::S3Url;
+
+mod decode;
+mod export;
+mod import;
+mod pieces;
+
+pub use export::run_export;
+pub use import::run_import;
+pub(crate) use pieces::shortened;
+
+/// Jobs of one kind that an account may have unfinished (spec/30 §6).
+pub const RUNNING_MAX: usize = 10;
+/// Bytes that one import may read, unpacked (spec/30 §6).
+pub const IMPORT_BYTES_MAX: u64 = 1 << 30;
+/// Characters of one failure that a job shows.
+pub(crate) const FAILURE_CHARACTERS_MAX: usize = 300;
+/// Bytes of an object that are looked at before its job is accepted.
+const START_BYTES: u64 = 64 << 10;
+/// The wait for those bytes.
+const START_WITHIN: Duration = Duration::from_secs(3);
+/// The wait before a job looks again for what it needs (an index that is being built).
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why a job stopped where it was; it goes on when it is called again.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("cannot keep the state")]
+    Kv(#[from] KvError),
+    #[error("cannot write the log")]
+    Log(#[from] LogError),
+}
+
+/// How far a job was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is over, whether it succeeded or not.
+    Ended,
+    /// It was told to stop, and has to be called again.
+    Stopped,
+    /// Something that it needs is not ready.
+    NotYet,
+}
+
+/// The kinds of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Import,
+    Export,
+}
+
+impl Kind {
+    /// The name in keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::Export => "export",
+        }
+    }
+
+    fn is_of(self, task: &Task) -> bool {
+        match self {
+            Self::Import => matches!(task, Task::ImportJob { .. }),
+            Self::Export => matches!(task, Task::ExportJob { .. }),
+        }
+    }
+}
+
+pub(crate) fn is_job(task: &Task) -> bool {
+    Kind::Import.is_of(task) || Kind::Export.is_of(task)
+}
+
+/// Carries the job that is due first to its end, or until `stop` is cancelled.
+pub async fn step(engine: &Engine, stop: &CancellationToken) -> Result<Next, JobError> {
+    let now = engine.context.now();
+    let Some(row) = rows(engine, due::until(SHARD, now), is_job, 1).await?.pop() else {
+        let later = rows(engine, due::all(SHARD), is_job, 1).await?.pop();
+        return Ok(Next::Wait(later.and_then(|row| time_of(&row.key))));
+    };
+    let app = &row.due.app;
+    let outcome = match &row.due.task {
+        Task::ImportJob { job } => Box::pin(run_import(engine, app, job, stop)).await?,
+        Task::ExportJob { job } => Box::pin(run_export(engine, app, job, stop)).await?,
+        Task::CampaignStart { .. } | Task::CampaignStep { .. } | Task::PurgeApp => Outcome::Ended,
+    };
+    let mut batch = Batch::default();
+    match outcome {
+        Outcome::Stopped => return Ok(Next::Wait(None)),
+        Outcome::Ended => row.done(&mut batch),
+        Outcome::NotYet => row.again(&mut batch, engine.context.now().plus(LOOK_AGAIN)),
+    }
+    engine.kv.commit(batch, Durability::Durable).await?;
+    Ok(Next::Progress)
+}
+
+/// How many jobs of a kind an account has that are not over.
+pub async fn running(engine: &Engine, account: &str, kind: Kind) -> Result<usize, KvError> {
+    let rows = rows(engine, due::all(SHARD), |task| kind.is_of(task), usize::MAX).await?;
+    Ok(rows.iter().filter(|row| row.due.app.account.as_str() == account).count())
+}
+
+/// What is wrong with the beginning of an object, as its client is told before a job is made of it (spec/97 C9). `None` as
+/// well where that cannot be told at once: the job will find out.
+pub async fn start_error(engine: &Engine, url: &S3Url, format: Format) -> Option<String> {
+    if url.is_folder {
+        return None;
+    }
+    let bucket = engine.objects.bucket(&url.bucket).ok()?;
+    let read = tokio::time::timeout(START_WITHIN, bucket.read_start(&url.path, START_BYTES)).await;
+    let start = read.ok()?.ok()?;
+    if is_gzip(&start) {
+        return first_record_error(format, &decode::unpacked_start(&start));
+    }
+    first_record_error(format, &start)
+}
+
+/// The document and the state of a job; `None` where the job or its application was deleted.
+async fn load(
+    engine: &Engine,
+    app: &AppKey,
+    kind: Kind,
+    job: &str,
+) -> Result<Option<(String, JobState)>, KvError> {
+    let jobs = definitions::jobs(app.account.as_str(), app.app.as_str(), kind.as_str());
+    let Some((_, _, body)) = jobs.latest(&*engine.kv, job).await? else { return Ok(None) };
+    let Some(row) = engine.kv.get(&state_key(app, kind.as_str(), job)).await? else { return Ok(None) };
+    Ok(Some((body.document, decode_state(&row.value)?)))
+}
+
+fn decode_state(bytes: &[u8]) -> Result<JobState, KvError> {
+    Ok(decode(bytes)?)
+}
