@@ -20,7 +20,7 @@ use crate::sigv4::SignatureError;
 pub const CALLERS_MAX: usize = 10_000;
 
 /// For how long an access key is used without looking at the store: what another node of a cluster changes (a key that is
-/// disabled, a new policy) counts here after that time at the latest. This node forgets at once ([`Callers::forget`]).
+/// disabled, a new policy) counts here after that time at the latest. This node forgets at once ([`crate::Server::forget_access_key`]).
 pub const CALLER_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// An access key that may sign requests.

@@ -4,11 +4,11 @@
 //!
 //! 1. **read**: at most 7 MB (`PutEvents` 4 MB), else 413; room for all bodies together is limited;
 //! 2. **authenticate** ([`sigv4`], [`callers`]): SigV4 in header or query; the Host header counts as received;
-//! 3. **route** ([`router`]) on the *raw* path, or on `X-Amz-Target`; labels are decoded after splitting;
+//! 3. **route** (`router`) on the *raw* path, or on `X-Amz-Target`; labels are decoded after splitting;
 //! 4. **authorise** ([`policy`]): the key's policy on action and resource ARN, then the account's rate ([`throttle`]);
 //! 5. **decode**: the operation's input; what is not well formed is a 400;
 //! 6. **handle** ([`pinpoint`], [`sms_voice_v2`]): a repeat of an SDK gets the answer of the first call, a handler that
-//!    lost a race decides again ([`routes`]);
+//!    lost a race decides again ([`mod@routes`]);
 //! 7. **encode** ([`protocol`]): the output, or an [`ApiError`] in the form of the protocol that was spoken.
 //!
 //! A preflight (`OPTIONS`), `GET /health` and what the binary adds with [`Server::open`] need no signature. Our own API is

@@ -155,6 +155,9 @@ impl<'a> Call<'a> {
             Target::Own { .. } => OWN_WRITE,
         };
         self.operation = Some(operation);
+        if body.len() > body_bytes_max(operation) {
+            return Err(ApiError::payload_too_large(body_bytes_max(operation)));
+        }
         check_service(&presented, &target)?;
         let cx =
             Cx::new(Arc::clone(self.server), self.request_id.clone(), caller, &presented.region, operation);
@@ -224,10 +227,6 @@ impl<'a> Call<'a> {
         let uri = &self.head.uri;
         match &route.handler {
             Handler::Raw(handler) => {
-                let bytes_max = body_bytes_max(route.spec);
-                if body.len() > bytes_max {
-                    return Err(ApiError::payload_too_large(bytes_max));
-                }
                 let answer = handler(cx, labels, body).await?;
                 Ok(Answer::document(Protocol::of_service(route.spec.service), answer.status, answer.body))
             }

@@ -1,7 +1,7 @@
 //! Campaign runs: the audience is fixed when a run starts, then paged into the outbox.
 //!
 //! A page names ordinals only: who is really messaged is decided when the page is claimed, on the state of that moment
-//! (docs/decisions/002-one-decision.md). The run's cursor is an ordinal, and nothing evaluates the segment again.
+//! (docs/decisions/001-one-decision.md). The run's cursor is an ordinal, and nothing evaluates the segment again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,14 +4,16 @@
 //! objects into the same numbered pieces, of which the projection counts each number once. A job that fails says so in its
 //! state; an error of [`step`] is one of the store or the log, and the job goes on with the next call.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::audience::AppKey;
 use domain::import::{Format, first_record_error, is_gzip};
+use domain::time::Timestamp;
 use store::tables::definitions;
-use store::tables::due::{self, Task, time_of};
-use store::tables::jobs::{JobState, state_key};
-use store::value::decode;
+use store::tables::due::{self, Due, Task, time_of};
+use store::tables::jobs::{JobState, JobStatus, state_key};
+use store::value::{decode, encode};
 use store::{Batch, Durability, KvError, LogError};
 use tokio_util::sync::CancellationToken;
 
@@ -113,6 +115,39 @@ pub async fn step(engine: &Engine, stop: &CancellationToken) -> Result<Next, Job
     Ok(Next::Progress)
 }
 
+/// Adds a job to a batch: its definition, its state and its due row. Whoever commits it wakes [`crate::handle::Shared::jobs`].
+/// Answers the state that it begins with.
+pub fn create(
+    batch: &mut Batch,
+    app: &AppKey,
+    kind: Kind,
+    job: &str,
+    document: String,
+    now: Timestamp,
+) -> JobState {
+    let jobs = definitions::jobs(app.account.as_str(), app.app.as_str(), kind.as_str());
+    jobs.create(batch, job, document, BTreeMap::new(), now);
+    let state = JobState {
+        status: JobStatus::Created,
+        created: now,
+        completed: None,
+        pieces: 0,
+        processed: 0,
+        failed: 0,
+        failures: Vec::new(),
+        channels: Vec::new(),
+    };
+    batch.put(state_key(app, kind.as_str(), job), encode(&state));
+    let job = job.to_owned();
+    let task = match kind {
+        Kind::Import => Task::ImportJob { job },
+        Kind::Export => Task::ExportJob { job },
+    };
+    let due = Due { app: app.clone(), task, scheduled: now };
+    batch.put(due.key(SHARD, now), encode(&due));
+    state
+}
+
 /// How many jobs of a kind an account has that are not over.
 pub async fn running(engine: &Engine, account: &str, kind: Kind) -> Result<usize, KvError> {
     let rows = rows(engine, due::all(SHARD), |task| kind.is_of(task), usize::MAX).await?;
@@ -135,7 +170,7 @@ pub async fn start_error(engine: &Engine, url: &S3Url, format: Format) -> Option
 }
 
 /// The document and the state of a job; `None` where the job or its application was deleted.
-async fn load(
+pub async fn load(
     engine: &Engine,
     app: &AppKey,
     kind: Kind,
@@ -144,9 +179,5 @@ async fn load(
     let jobs = definitions::jobs(app.account.as_str(), app.app.as_str(), kind.as_str());
     let Some((_, _, body)) = jobs.latest(&*engine.kv, job).await? else { return Ok(None) };
     let Some(row) = engine.kv.get(&state_key(app, kind.as_str(), job)).await? else { return Ok(None) };
-    Ok(Some((body.document, decode_state(&row.value)?)))
-}
-
-fn decode_state(bytes: &[u8]) -> Result<JobState, KvError> {
-    Ok(decode(bytes)?)
+    Ok(Some((body.document, decode(&row.value)?)))
 }

@@ -11,19 +11,20 @@ use domain::time::Timestamp;
 use roaring::RoaringBitmap;
 use store::tables::audiences::endpoint_key;
 use store::tables::definitions;
-use store::tables::jobs::{Members, member_users, members};
+use store::tables::jobs::{JobState, Members, member_users, members, state_key};
 use store::value::decode;
 use store::{Key, KvError};
 
 use crate::audiences::each_row;
 use crate::index::Selection;
+use crate::jobs::Kind;
 use crate::{Engine, reads};
 
 /// Why an audience cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
-    /// The index is being built: ask again.
-    #[error("the audience index is being built")]
+    /// The index is being built, or the import of the segment is not over: ask again.
+    #[error("the audience is being built")]
     NotReady,
     #[error("the segment or its version does not exist")]
     Missing,
@@ -75,7 +76,11 @@ fn resolve<'a>(
         let body = definitions.body(&*engine.kv, id, version).await?.ok_or(SelectError::Missing)?;
         let document: Document =
             serde_json::from_str(&body.document).map_err(|error| SelectError::Invalid(error.to_string()))?;
-        if document.import.is_some() {
+        if let Some(origin) = &document.import {
+            // Whoever asks for the members of half an import would leave the others out, and nobody would learn of it.
+            if is_filling(engine, app, &origin.job).await? {
+                return Err(SelectError::NotReady);
+            }
             return imported(engine, app, id, version).await;
         }
         let criteria = document.criteria().map_err(|invalid| SelectError::Invalid(invalid.to_string()))?;
@@ -104,6 +109,13 @@ async fn evaluate(
         Some(None) => Err(SelectError::Missing),
         Some(Some(bitmap)) => Ok(bitmap),
     }
+}
+
+/// Whether an import is not over. One that failed is.
+async fn is_filling(engine: &Engine, app: &AppKey, job: &str) -> Result<bool, KvError> {
+    let Some(row) = engine.kv.get(&state_key(app, Kind::Import.as_str(), job)).await? else { return Ok(false) };
+    let state: JobState = decode(&row.value)?;
+    Ok(state.completed.is_none())
 }
 
 /// Members of an imported segment: its endpoints, and all endpoints that its users have now (spec/30 §5).

@@ -198,9 +198,7 @@ fn response<K: ChannelKind>(app: &App, head: &Head, members: Members) -> Result<
     answer.insert("Platform".to_owned(), json!(K::CHANNEL.as_str()));
     answer.extend(K::extra(&members).into_iter().map(|(name, value)| (name.to_owned(), value)));
     for (name, value) in members {
-        if !K::SECRETS.contains(&name.as_str()) {
-            answer.entry(name).or_insert(value);
-        }
+        answer.entry(name).or_insert(value);
     }
     Ok(serde_json::from_value(Value::Object(answer))?)
 }

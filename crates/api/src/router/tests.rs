@@ -8,6 +8,8 @@ fn router() -> Router<u32> {
     router.add("GET", "/v1/apps/{application-id}/endpoints/{endpoint-id}", 4);
     router.add("GET", "/v1/templates/{template-name}/email", 5);
     router.add("GET", "/v1/templates/{template-name}/{template-type}/versions", 6);
+    router.add("GET", "/a/{x}/b", 7);
+    router.add("GET", "/{y}/{z}/c", 8);
     router
 }
 
@@ -37,6 +39,8 @@ fn paths_are_found_by_their_raw_segments() {
 fn a_literal_that_leads_nowhere_is_taken_as_a_label() {
     check("GET", "/v1/templates/t/email", &Found::Route { route: 5, labels: vec!["t"] });
     check("GET", "/v1/templates/t/email/versions", &Found::Route { route: 6, labels: vec!["t", "email"] });
+    check("GET", "/a/1/b", &Found::Route { route: 7, labels: vec!["1"] });
+    check("GET", "/a/1/c", &Found::Route { route: 8, labels: vec!["a", "1"] });
 }
 
 #[test]

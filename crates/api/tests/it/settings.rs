@@ -41,7 +41,8 @@ async fn blocks_that_are_absent_stay() {
     world.advance(Duration::from_secs(1));
     let hook = r#"{"CampaignHook":{"Mode":"DELIVERY","LambdaFunctionName":"arn:aws:lambda:x"},"EventTaggingEnabled":true,
         "JourneyLimits":{"DailyCap":100,"TimeframeCap":{"Cap":1,"Days":30}}}"#;
-    put(&world, &app, hook).await;
+    let kept = put(&world, &app, hook).await;
+    assert_eq!(kept["Limits"], json!({"Daily": 3, "Total": 5}));
     // A block that is there replaces the whole block.
     let answer = put(&world, &app, r#"{"Limits":{"Daily":4}}"#).await;
     let expected = json!({

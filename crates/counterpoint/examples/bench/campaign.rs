@@ -86,7 +86,7 @@ pub async fn finished(
 /// The same mails through the same transport with nothing around it.
 async fn plain(mails: u64) -> anyhow::Result<f64> {
     let sink = Sink::start().await?;
-    let options = SmtpOptions::parse(&format!("smtp://{}?connections={CONNECTIONS}", sink.address))?;
+    let options = format!("smtp://{}?connections={CONNECTIONS}", sink.address).parse::<SmtpOptions>()?;
     let transport = EmailTransport::smtp(options, Vec::new())?;
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();

@@ -5,7 +5,7 @@
 //! depends on nothing but the records that it spans and is rebuilt from them.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use domain::audience::AppKey;
@@ -24,20 +24,23 @@ struct Fingerprint {
     check: u32,
 }
 
+/// The events of one record that are in the window.
 #[derive(Debug)]
-struct Entry {
-    fingerprint: Fingerprint,
+struct Stretch {
     position: Position,
     arrival: Timestamp,
+    events: usize,
 }
 
 /// The recent events of a shard.
 #[derive(Debug, Default)]
 pub struct Window {
-    /// Key → (check, number of the latest occurrence).
-    latest: HashMap<u64, (u32, u64)>,
-    entries: VecDeque<Entry>,
-    /// Number of the first entry.
+    /// Key → number of the latest occurrence.
+    latest: HashMap<u64, u64, BuildHasherDefault<Hashed>>,
+    fingerprints: VecDeque<Fingerprint>,
+    /// The records that the fingerprints come from, in order.
+    stretches: VecDeque<Stretch>,
+    /// Number of the first fingerprint.
     first: u64,
 }
 
@@ -46,34 +49,59 @@ impl Window {
     pub fn add(&mut self, app: &AppKey, folded: &str, event: &str, position: Position, arrival: Timestamp) -> bool {
         self.forget(arrival);
         let fingerprint = fingerprint(app, folded, event);
-        let number = self.first + self.entries.len() as u64;
-        self.entries.push_back(Entry { fingerprint, position, arrival });
-        match self.latest.insert(fingerprint.key, (fingerprint.check, number)) {
-            Some((check, _)) => check == fingerprint.check,
-            None => false,
+        let number = self.first + self.fingerprints.len() as u64;
+        self.fingerprints.push_back(fingerprint);
+        match self.stretches.back_mut() {
+            Some(stretch) if stretch.position == position => stretch.events += 1,
+            _ => self.stretches.push_back(Stretch { position, arrival, events: 1 }),
         }
+        let before = self.latest.insert(fingerprint.key, number);
+        let before = before.and_then(|number| self.fingerprints.get((number - self.first) as usize));
+        before.is_some_and(|before| before.check == fingerprint.check)
     }
 
     /// The first record that the window reaches back to; `None` when it is empty.
     pub fn start(&self) -> Option<Position> {
-        self.entries.front().map(|entry| entry.position)
+        self.stretches.front().map(|stretch| stretch.position)
     }
 
     fn forget(&mut self, now: Timestamp) {
-        while let Some(front) = self.entries.front() {
-            if self.entries.len() < EVENTS_MAX && front.arrival >= now.minus(AGE_MAX) {
+        while let Some(front) = self.stretches.front_mut() {
+            if self.fingerprints.len() < EVENTS_MAX && front.arrival >= now.minus(AGE_MAX) {
                 return;
             }
-            let key = front.fingerprint.key;
-            if self.latest.get(&key).is_some_and(|(_, number)| *number == self.first) {
-                self.latest.remove(&key);
+            front.events -= 1;
+            if front.events == 0 {
+                self.stretches.pop_front();
             }
-            self.entries.pop_front();
+            if let Some(oldest) = self.fingerprints.pop_front()
+                && self.latest.get(&oldest.key) == Some(&self.first)
+            {
+                self.latest.remove(&oldest.key);
+            }
             self.first += 1;
         }
         // Empty: give the memory back, a quiet server should be small.
-        self.latest = HashMap::new();
-        self.entries = VecDeque::new();
+        self.latest = HashMap::default();
+        self.fingerprints = VecDeque::new();
+    }
+}
+
+/// Keys are hashes already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 }
 

@@ -1,0 +1,6 @@
+//! Import and export jobs over stores in memory and objects in a directory.
+
+mod exports;
+mod imports;
+mod restarts;
+mod world;
