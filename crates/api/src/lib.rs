@@ -20,6 +20,8 @@
 pub mod callers;
 pub mod context;
 pub mod error;
+pub mod keys;
+pub mod own;
 pub mod paging;
 pub mod pinpoint;
 pub mod policy;

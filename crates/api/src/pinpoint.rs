@@ -16,6 +16,7 @@ mod campaigns;
 mod channels;
 mod endpoints;
 mod events;
+mod jobs;
 mod messages;
 mod segments;
 mod settings;
@@ -51,6 +52,15 @@ pub fn routes(routes: Routes) -> Routes {
         .raw(wire::UpdateEndpointsBatch, endpoints::update_endpoints_batch)
         // events
         .raw(wire::PutEvents, events::put_events)
+        // jobs
+        .op(wire::CreateExportJob, jobs::create_export_job)
+        .op(wire::CreateImportJob, jobs::create_import_job)
+        .op(wire::GetExportJob, jobs::get_export_job)
+        .op(wire::GetExportJobs, jobs::get_export_jobs)
+        .op(wire::GetImportJob, jobs::get_import_job)
+        .op(wire::GetImportJobs, jobs::get_import_jobs)
+        .op(wire::GetSegmentExportJobs, jobs::get_segment_export_jobs)
+        .op(wire::GetSegmentImportJobs, jobs::get_segment_import_jobs)
         // messages
         .op(wire::SendMessages, messages::send_messages)
         .op(wire::SendUsersMessages, messages::send_users_messages)

@@ -121,6 +121,15 @@ impl Policy {
         Self::parse(&document.to_string())
     }
 
+    /// Whether every action on every resource is allowed, in so many words.
+    pub fn allows_everything(&self) -> bool {
+        let is_all = |patterns: &Patterns| matches!(patterns, Patterns::Any(listed) if listed.iter().any(|it| it == "*"));
+        let allows = |statement: &Statement| {
+            statement.effect == Effect::Allow && is_all(&statement.actions) && is_all(&statement.resources)
+        };
+        self.statements.iter().any(allows) && self.statements.iter().all(|it| it.effect == Effect::Allow)
+    }
+
     /// The text this policy was read from, to be stored.
     pub fn document(&self) -> &str {
         &self.document

@@ -77,6 +77,14 @@ impl EmailTransport {
         }
     }
 
+    /// Whether the far side can be reached and takes our credentials; the error says what is in the way. Sends nothing.
+    pub async fn probe(&self) -> Result<(), String> {
+        match &*self.0 {
+            Kind::Smtp { client, .. } => client.probe().await,
+            Kind::Simulated(_) => Ok(()),
+        }
+    }
+
     /// Closes idle connections politely. For a graceful stop.
     pub async fn close(&self) {
         if let Kind::Smtp { client, .. } = &*self.0 {

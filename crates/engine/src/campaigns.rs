@@ -219,7 +219,7 @@ pub(crate) async fn step(engine: &Engine, row: &DueRow, campaign: &str, run_id: 
     }
     batch.put(key, encode(&run));
     commit(engine, batch).await?;
-    engine.outbox.notify_one();
+    engine.wake_dispatchers();
     Ok(())
 }
 

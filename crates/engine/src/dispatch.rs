@@ -15,17 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deliver::EmailTransport;
-use deliver::rate::TokenBucket;
 use domain::time::Timestamp;
-use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, claimed_key, pages_until};
+use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Source, claimed_key, pages_until};
 use store::value::decode;
 use store::{Key, KvError, LogError, Version};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::handle::SHARD;
 
 mod claim;
 mod content;
+mod rates;
 mod recover;
 mod send;
 mod waiters;
@@ -34,11 +36,12 @@ pub use claim::delivery_id;
 pub use recover::recover;
 pub use send::send;
 pub(crate) use send::send_unrecorded;
+use rates::Rates;
 pub use waiters::{Deliveries, DeliveryOutcome};
 
 /// Pages that are looked at to find one that may be sent.
 const PAGES_LOOKED_AT: usize = 64;
-/// Campaigns whose content is kept compiled.
+/// Pages and runs whose content is kept compiled.
 const CONTENTS_MAX: usize = 64;
 
 /// What the dispatcher may do.
@@ -49,6 +52,8 @@ pub struct DispatchOptions {
     /// The wait before the second attempt; doubles with each further one, up to [`DispatchOptions::backoff_max`].
     pub backoff: Duration,
     pub backoff_max: Duration,
+    /// Messages a second that all pages of a lane may send together; `None`: as many as the transport takes.
+    pub messages_per_second: Option<u32>,
     /// A variable without a value: send with a blank, or do not send (spec/97 C19).
     pub missing_values: MissingValues,
 }
@@ -67,6 +72,7 @@ impl Default for DispatchOptions {
             attempts_max: 6,
             backoff: Duration::from_secs(30),
             backoff_max: Duration::from_hours(1),
+            messages_per_second: None,
             missing_values: MissingValues::Refuse,
         }
     }
@@ -116,15 +122,15 @@ impl Pause {
     }
 }
 
-/// Claims pages of the outbox, one claim at a time. There is exactly one per shard.
+/// Claims pages of a lane of the outbox, one claim at a time. There is exactly one per shard and lane, each with a transport
+/// of its own: what the provider pushes back on in one lane does not delay the other.
 #[derive(Debug)]
 pub struct Dispatcher {
     pub(crate) engine: Engine,
+    lane: Lane,
     contents: HashMap<content::ContentKey, Arc<content::Content>>,
-    rates: HashMap<String, TokenBucket>,
-    pause: Arc<Pause>,
-    options: Arc<DispatchOptions>,
-    transport: EmailTransport,
+    rates: Rates,
+    sender: Sender,
 }
 
 /// What [`send`] needs; cheap to clone into a task.
@@ -134,87 +140,80 @@ pub struct Sender {
     pub transport: EmailTransport,
     pub options: Arc<DispatchOptions>,
     pause: Arc<Pause>,
+    /// As many as the transport hands over at a time: what has to wait can still be put off.
+    slots: Arc<Semaphore>,
+    /// Nothing more is handed over once this is cancelled.
+    stop: CancellationToken,
 }
 
 impl Dispatcher {
-    pub fn new(engine: Engine, transport: EmailTransport, options: DispatchOptions) -> Self {
-        Self {
-            engine,
-            contents: HashMap::new(),
-            rates: HashMap::new(),
-            pause: Arc::default(),
-            options: Arc::new(options),
+    /// After `stop` nothing is handed over any more: what is claimed and waits for its turn is put off.
+    pub fn new(
+        engine: Engine,
+        lane: Lane,
+        transport: EmailTransport,
+        options: DispatchOptions,
+        stop: CancellationToken,
+    ) -> Self {
+        let slots = transport.mails_in_flight_max().min(Semaphore::MAX_PERMITS);
+        let sender = Sender {
+            engine: engine.clone(),
             transport,
-        }
+            options: Arc::new(options),
+            pause: Arc::default(),
+            slots: Arc::new(Semaphore::new(slots)),
+            stop,
+        };
+        Self { engine, lane, contents: HashMap::new(), rates: Rates::default(), sender }
     }
 
     /// What tasks that carry out claims share with this dispatcher.
     pub fn sender(&self) -> Sender {
-        Sender {
-            engine: self.engine.clone(),
-            transport: self.transport.clone(),
-            options: Arc::clone(&self.options),
-            pause: Arc::clone(&self.pause),
-        }
+        self.sender.clone()
     }
 
-    /// Claims the next recipients that may be sent to, transactional messages first.
+    /// Claims the next recipients that may be sent to.
     pub async fn step(&mut self) -> Result<Next, DispatchError> {
         let now = self.engine.context.now();
-        let mut earliest: Option<Timestamp> = self.pause.until(now);
+        let mut earliest: Option<Timestamp> = self.sender.pause.until(now);
         if earliest.is_some() {
             return Ok(Next::Wait(earliest));
         }
-        for lane in Lane::ALL {
-            let rows = self.engine.kv.scan(pages_until(SHARD, lane, now), PAGES_LOOKED_AT).await?;
-            for (key, row) in rows {
-                let page: Page = decode(&row.value).map_err(KvError::from)?;
-                let content = self.content(&page).await?;
-                match self.permits(&page, &content) {
-                    Ok(permits) => {
-                        let claim = self.claim(key, row.version, page, content, permits).await?;
-                        if let Some(claim) = claim {
-                            return Ok(Next::Claim(Box::new(claim)));
-                        }
+        let rows = self.engine.kv.scan(pages_until(SHARD, self.lane, now), PAGES_LOOKED_AT).await?;
+        for (key, row) in rows {
+            let page: Page = decode(&row.value).map_err(KvError::from)?;
+            let content = self.content(&page).await?;
+            match self.permits(&page, &content) {
+                Ok(permits) => {
+                    let claim = self.claim(key, row.version, page, content, permits).await?;
+                    if let Some(claim) = claim {
+                        return Ok(Next::Claim(Box::new(claim)));
                     }
-                    Err(at) => earliest = earliest.map_or(Some(at), |earliest| Some(earliest.min(at))),
                 }
+                Err(at) => earliest = earliest.map_or(Some(at), |earliest| Some(earliest.min(at))),
             }
         }
         Ok(Next::Wait(earliest.or(self.next_due().await?)))
     }
 
-    /// When the first page of any lane may be sent.
+    /// When the first page may be sent.
     async fn next_due(&self) -> Result<Option<Timestamp>, KvError> {
-        let mut earliest: Option<Timestamp> = None;
-        for lane in Lane::ALL {
-            let rows = self.engine.kv.scan(store::tables::outbox::pages(SHARD, lane), 1).await?;
-            let due = rows.first().and_then(|(key, _)| store::tables::outbox::due_of(key));
-            earliest = match (earliest, due) {
-                (Some(earliest), Some(due)) => Some(earliest.min(due)),
-                (earliest, due) => earliest.or(due),
-            };
-        }
-        Ok(earliest)
+        let rows = self.engine.kv.scan(store::tables::outbox::pages(SHARD, self.lane), 1).await?;
+        Ok(rows.first().and_then(|(key, _)| store::tables::outbox::due_of(key)))
     }
 
     /// How many recipients of the page may be claimed now; the error is when there will be some.
     fn permits(&mut self, page: &Page, content: &content::Content) -> Result<usize, Timestamp> {
-        let Some(rate) = content.messages_per_second() else { return Ok(CLAIM_RECIPIENTS_MAX) };
         let clock = &self.engine.context.clock;
-        let now_ms = clock.monotonic_ms();
-        // A tenth of a second's worth may be saved up: no second sees much more than the rate.
-        let burst = (rate / 10).max(1);
-        let bucket = self
-            .rates
-            .entry(page_rate_key(page))
-            .or_insert_with(|| TokenBucket::new(rate, Duration::from_secs(1), burst, now_ms));
-        let permits = bucket.take(now_ms, CLAIM_RECIPIENTS_MAX as u32);
-        if permits == 0 {
-            let wait_ms = bucket.wait_ms(now_ms).unwrap_or(1_000);
-            return Err(clock.now().plus(Duration::from_millis(wait_ms)));
-        }
-        Ok(permits as usize)
+        let campaign = match (&page.source, content.messages_per_second()) {
+            (Source::Campaign { campaign, .. }, Some(per_second)) => Some((campaign.as_str(), per_second)),
+            _ => None,
+        };
+        let lane = self.sender.options.messages_per_second;
+        let permits = self.rates.take(lane, campaign, CLAIM_RECIPIENTS_MAX as u32, clock.monotonic_ms());
+        permits
+            .map(|permits| permits as usize)
+            .map_err(|wait_ms| clock.now().plus(Duration::from_millis(wait_ms)))
     }
 
     /// How far the page is claimed, and the version of the row that says so.
@@ -224,13 +223,5 @@ impl Dispatcher {
             Some(row) => (decode::<Claimed>(&row.value)?.0, key, row.version),
             None => (0, key, Version::ABSENT),
         })
-    }
-}
-
-/// Runs of a campaign share its rate.
-fn page_rate_key(page: &Page) -> String {
-    match &page.source {
-        store::tables::outbox::Source::Campaign { campaign, .. } => campaign.clone(),
-        store::tables::outbox::Source::Direct { .. } => String::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::records::Record;
+use store::tables::outbox::Lane;
 use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
 use tokio::sync::{Notify, watch};
 
@@ -45,8 +46,8 @@ pub struct Shared {
     pub due: Notify,
     /// Wakes whoever carries out import and export jobs.
     pub jobs: Notify,
-    /// Wakes the dispatcher.
-    pub outbox: Notify,
+    /// Wakes the dispatcher of each lane.
+    outbox: [Notify; Lane::ALL.len()],
     /// Who waits for the outcome of a page.
     pub deliveries: Deliveries,
 }
@@ -84,7 +85,7 @@ impl Engine {
             caught_up_ms,
             due: Notify::new(),
             jobs: Notify::new(),
-            outbox: Notify::new(),
+            outbox: [Notify::new(), Notify::new()],
             deliveries: Deliveries::default(),
         }))
     }
@@ -111,6 +112,16 @@ impl Engine {
         let mut progress = self.progress.subscribe();
         // The sender lives as long as the engine, so waiting cannot fail.
         let _ = progress.wait_for(|next| *next > position).await;
+    }
+
+    /// What wakes the dispatcher of a lane.
+    pub fn outbox(&self, lane: Lane) -> &Notify {
+        &self.outbox[lane as usize]
+    }
+
+    /// Wakes the dispatchers: pages were written.
+    pub fn wake_dispatchers(&self) {
+        self.outbox.iter().for_each(Notify::notify_one);
     }
 
     /// How long the projection has been behind the log, in milliseconds; 0 when it is at the end.

@@ -12,6 +12,7 @@ pub mod due;
 pub mod handle;
 pub mod ids;
 pub mod index;
+pub mod invocations;
 pub mod jobs;
 pub mod objects;
 pub mod project;

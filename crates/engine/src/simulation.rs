@@ -16,7 +16,9 @@ use store::dice::Dice;
 use store::kv::faults::{Fault, FaultPlan, FaultyKv};
 use store::kv::memory::MemoryKv;
 use store::log::memory::MemoryLog;
+use store::tables::outbox::Lane;
 use store::{Clock, Context, Ids, Kv, Log};
+use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::dispatch::{self, DispatchOptions, Dispatcher};
@@ -204,7 +206,8 @@ impl World {
         dispatch::recover(&engine).await?;
         while projector.step().await? == Step::Progress {}
         let options = DispatchOptions { attempts_max: 3, ..DispatchOptions::default() };
-        let dispatcher = Dispatcher::new(engine.clone(), self.transport.clone(), options);
+        let stop = CancellationToken::new();
+        let dispatcher = Dispatcher::new(engine.clone(), Lane::Campaign, self.transport.clone(), options, stop);
         Ok(Process { engine, projector, dispatcher })
     }
 

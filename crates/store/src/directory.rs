@@ -151,6 +151,12 @@ impl DataDirectory {
     }
 }
 
+/// Bytes that this user may still write to the disk of `path`.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 fn check_level(path: &Path, format: &Format, levels: Levels) -> Result<(), DirectoryError> {
     let (path, found) = (path.to_path_buf(), format.level);
     if found > levels.newest {

@@ -108,6 +108,11 @@ impl Key {
         Components(self.0.get(1..).unwrap_or_default())
     }
 
+    /// The components behind those of `prefix`, with which this key begins.
+    pub fn components_behind(&self, prefix: &Self) -> Components<'_> {
+        Components(self.0.get(prefix.0.len()..).unwrap_or_default())
+    }
+
     /// The first key behind every key that begins with this one.
     #[must_use]
     pub fn after_prefix(&self) -> Self {

@@ -20,6 +20,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 use self::ir::Protocol;
+use crate::workspace;
 
 /// The version of the `botocore` package whose service models are printed.
 const BOTOCORE_VERSION: &str = "1.43.11";
@@ -54,7 +55,7 @@ const SOURCES: [Source; 2] = [
 
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let package = botocore_package()?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let root = workspace::root()?;
     let target = root.join("crates/model/src");
     let mut stale = Vec::new();
     for source in &SOURCES {
@@ -115,12 +116,18 @@ fn botocore_package() -> anyhow::Result<PathBuf> {
     fs::create_dir_all(&directory)?;
     let package = format!("botocore=={BOTOCORE_VERSION}");
     let download = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":none:", "--dest", "."];
-    python(&directory, &[&download[..], &[&package]].concat())?;
+    python(&directory, &[&download[..], &[&package]].concat()).with_context(|| {
+        format!(
+            "{package} cannot be fetched: it needs pip (Debian and Ubuntu: the package python3-pip) and a way to PyPI, once; \
+             it is then kept in {}",
+            directory.display()
+        )
+    })?;
     let wheel = format!("botocore-{BOTOCORE_VERSION}-py3-none-any.whl");
     let unpack = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall('.', sys.argv[2:])";
     let mut arguments = vec!["-c", unpack, &wheel];
     arguments.extend(SOURCES.iter().map(|source| source.member));
-    python(&directory, &arguments)?;
+    python(&directory, &arguments).with_context(|| format!("{wheel} cannot be unpacked"))?;
     Ok(directory)
 }
 
@@ -130,7 +137,7 @@ fn python(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
         .current_dir(directory)
         .stdout(Stdio::null())
         .status()
-        .context("python3 is needed to fetch the botocore package")?;
+        .context("python3 cannot be started; it fetches the service models from a package of PyPI")?;
     ensure!(status.success(), "python3 {} failed in {}", arguments.join(" "), directory.display());
     Ok(())
 }

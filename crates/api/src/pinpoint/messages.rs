@@ -146,7 +146,7 @@ async fn deliver(
     let pages: Vec<String> = waiting.iter().map(|(page, ..)| page.clone()).collect();
     let outcomes = match cx.begin_effect(batch, &id).await {
         Ok(true) => {
-            cx.engine().outbox.notify_one();
+            cx.engine().wake_dispatchers();
             Ok(collect(waiting).await)
         }
         Ok(false) => look_up(cx, app, waiting).await,

@@ -1,7 +1,9 @@
 //! Segments and their versions (spec/30-segments.md §1, §2).
 
+use std::collections::BTreeMap;
+
 use domain::audience::AppKey;
-use domain::segments::{Document, SOURCE_DEPTH_MAX};
+use domain::segments::{Document, ImportOrigin, SOURCE_DEPTH_MAX};
 use model::pinpoint::{
     CreateSegmentRequest, DeleteSegmentRequest, GetSegmentRequest, GetSegmentVersionRequest,
     GetSegmentVersionsRequest, GetSegmentsRequest, SegmentImportResource, SegmentResponse, SegmentType,
@@ -28,9 +30,7 @@ pub(super) async fn create_segment(cx: Cx, input: CreateSegmentRequest) -> Resul
     let tags = tags::checked(request.tags.take().unwrap_or_default())?;
     let document = checked(&cx, &app.key, None, request).await?;
     let segments = segments(&app.key);
-    if segments.heads(&*cx.engine().kv).await?.len() >= SEGMENTS_MAX {
-        return Err(ApiError::bad_request("Too many segments"));
-    }
+    check_room(&cx, &segments).await?;
     let mut batch = Batch::default();
     app.guard(&mut batch);
     let json = serde_json::to_string(&document)?;
@@ -125,6 +125,50 @@ pub(super) async fn delete_segment(cx: Cx, input: DeleteSegmentRequest) -> Resul
     Ok(output)
 }
 
+/// Adds the version of a segment that an import fills: of a new segment, or the next one of the imported segment `id`.
+/// Answers both. It can be seen at once; whoever selects by it waits until the import is over (`engine::segments`).
+pub(super) async fn put_imported(
+    cx: &Cx,
+    app: &AppKey,
+    batch: &mut Batch,
+    (id, name): (Option<&str>, Option<String>),
+    origin: ImportOrigin,
+) -> Result<(String, u32), ApiError> {
+    check_name("SegmentName", name.as_deref())?;
+    let segments = segments(app);
+    let mut document = Document { name, import: Some(origin), ..Document::default() };
+    let Some(id) = id else {
+        check_room(cx, &segments).await?;
+        let json = serde_json::to_string(&document)?;
+        let (head, _) = segments.create(batch, &cx.new_id(), json, BTreeMap::new(), cx.now());
+        return Ok((head.id, head.latest));
+    };
+    let found = segments.latest(&*cx.engine().kv, id).await?;
+    let (head, row, body) = found.ok_or_else(ApiError::not_found)?;
+    let before: Document = serde_json::from_str(&body.document)?;
+    if before.import.is_none() {
+        return Err(ApiError::bad_request("SegmentId names a segment that was not imported"));
+    }
+    document.name = document.name.or(before.name);
+    let json = serde_json::to_string(&document)?;
+    let (head, _) = segments.add_version(batch, &head, row, json, cx.now());
+    Ok((head.id, head.latest))
+}
+
+async fn check_room(cx: &Cx, segments: &Definitions) -> Result<(), ApiError> {
+    if segments.heads(&*cx.engine().kv).await?.len() >= SEGMENTS_MAX {
+        return Err(ApiError::bad_request("Too many segments"));
+    }
+    Ok(())
+}
+
+fn check_name(member: &str, name: Option<&str>) -> Result<(), ApiError> {
+    if name.is_some_and(|name| name.chars().count() > NAME_CHARACTERS_MAX) {
+        return Err(ApiError::bad_request(format!("{member} has more than {NAME_CHARACTERS_MAX} characters")));
+    }
+    Ok(())
+}
+
 /// What is stored of a request; 400 where it cannot be meant or refers to what does not exist.
 async fn checked(
     cx: &Cx,
@@ -132,9 +176,7 @@ async fn checked(
     own: Option<&str>,
     request: WriteSegmentRequest,
 ) -> Result<Document, ApiError> {
-    if request.name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARACTERS_MAX) {
-        return Err(ApiError::bad_request(format!("Name has more than {NAME_CHARACTERS_MAX} characters")));
-    }
+    check_name("Name", request.name.as_deref())?;
     let document = Document {
         name: request.name,
         dimensions: request.dimensions,

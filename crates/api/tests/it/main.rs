@@ -5,6 +5,7 @@
 mod apps;
 mod channels;
 mod coverage;
+mod jobs;
 mod limits;
 mod settings;
 mod support;

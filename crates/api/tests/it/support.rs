@@ -1,5 +1,7 @@
 //! A server on a port of its own, over stores in memory and a clock that stands still; and two clients for it.
 
+use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +17,10 @@ use aws_smithy_async::time::StaticTimeSource;
 use domain::ids::AccountId;
 use domain::time::Timestamp;
 use engine::Engine;
+use engine::due::Next;
+use engine::jobs;
+use engine::objects::Objects;
+use engine::project::{ProjectError, Projector, Step};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use store::kv::faults::{Fault, FaultPlan, FaultyKv};
@@ -24,6 +30,7 @@ use store::log::memory::MemoryLog;
 use store::tables::accounts::access_key_key;
 use store::value::encode;
 use store::{Batch, Clock as _, Durability, Kv};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -45,6 +52,8 @@ pub(crate) struct World {
     pub(crate) server: Arc<Server>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) served: JoinHandle<()>,
+    /// Where the objects of jobs are, if there is such a place.
+    objects: Option<TempDir>,
 }
 
 impl World {
@@ -54,19 +63,50 @@ impl World {
     }
 
     pub(crate) async fn start_with(options: Options, add: impl FnOnce(Server) -> Server) -> Self {
+        Self::start_in(None, options, add).await
+    }
+
+    /// Without throttling, and with a place for the objects of jobs.
+    pub(crate) async fn start_with_objects() -> Self {
+        let objects = TempDir::new().unwrap();
+        Self::start_in(Some(objects), Options { throttle_scale: None }, |server| server).await
+    }
+
+    async fn start_in(
+        objects: Option<TempDir>,
+        options: Options,
+        add: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let (context, clock) = manual_context();
         let kv = Arc::new(MemoryKv::new());
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
         let faults = Arc::new(FaultyKv::new(Arc::<MemoryKv>::clone(&kv), FaultPlan::none()));
-        let engine = Engine::new(context, Arc::<FaultyKv>::clone(&faults), log);
+        let place = objects.as_ref().map_or(Objects::None, |place| Objects::Directory(place.path().into()));
+        let engine = Engine::with_objects(context, Arc::<FaultyKv>::clone(&faults), log, place);
         let server = Arc::new(add(Server::new(engine, MasterKey::new(&MASTER_KEY), options)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(api::serve(listener, Arc::clone(&server), shutdown.clone()));
-        let world = Self { address, clock, kv, faults, server, shutdown, served };
+        let world = Self { address, clock, kv, faults, server, shutdown, served, objects };
         world.put_key(ROOT_KEY, ACCOUNT, None, false).await;
         world
+    }
+
+    /// Where the object of a URL is.
+    pub(crate) fn object(&self, url: &str) -> PathBuf {
+        let place = self.objects.as_ref().expect("the world was started with objects");
+        place.path().join(url.strip_prefix("s3://").unwrap())
+    }
+
+    /// Carries out every job that is due, and projects the log meanwhile.
+    pub(crate) async fn run_jobs(&self) {
+        let stop = CancellationToken::new();
+        let engine = &self.server.engine;
+        tokio::select! {
+            () = async { while jobs::step(engine, &stop).await.unwrap() == Next::Progress {} } => {}
+            fault = project(engine) => panic!("{fault:?}"),
+        }
     }
 
     /// The next commits of the server meet these faults.
@@ -134,6 +174,16 @@ impl World {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         Response::read(&mut stream).await
+    }
+}
+
+/// Folds the log as it grows.
+async fn project(engine: &Engine) -> Result<Infallible, ProjectError> {
+    let mut projector = Projector::open(engine.clone()).await?;
+    loop {
+        if projector.step().await? == Step::Idle {
+            projector.wait().await?;
+        }
     }
 }
 

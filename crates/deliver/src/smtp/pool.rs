@@ -76,6 +76,17 @@ impl SmtpClient {
         }
     }
 
+    /// Connects, authenticates and closes again; the error says what was in the way.
+    pub async fn probe(&self) -> Result<(), String> {
+        match Connection::open(&self.0.options, self.0.encryption.as_ref()).await {
+            Ok(connection) => {
+                connection.quit().await;
+                Ok(())
+            }
+            Err(failed) => Err(failed.detail),
+        }
+    }
+
     /// Closes the idle connections; those in use are closed when their message is done.
     pub async fn close(&self) {
         let connections = {

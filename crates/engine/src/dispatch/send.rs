@@ -49,6 +49,16 @@ pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
     Ok(())
 }
 
+/// A hand-off that was not made: costs no attempt, so the retry is made with the number of this one. Ends at the message's
+/// expiry.
+fn put_off(intent: &Intent, retry_at: Timestamp, detail: &str) -> Fate {
+    let fate = |status, attempt, retry_at| Fate { status, attempt, code: None, detail: detail.to_owned(), retry_at };
+    if retry_at > intent.expires {
+        return fate(SendStatus::Throttled, intent.attempt, None);
+    }
+    fate(SendStatus::Deferred, intent.attempt.saturating_sub(1), Some(retry_at))
+}
+
 /// Hands over and records nothing: how a crash looks to the provider. For the simulated world.
 pub(crate) async fn send_unrecorded(sender: &Sender, claim: Claim) {
     hand_over_all(sender, claim).await;
@@ -137,10 +147,19 @@ impl Sender {
             detail,
             retry_at: None,
         };
-        match self.email(intent, content, delivery, document) {
-            Ok(email) => self.fate(intent, delivery, self.transport.send(&email).await),
-            Err(reason) => fate(SendStatus::RenderingFailure, reason),
+        let email = match self.email(intent, content, delivery, document) {
+            Ok(email) => email,
+            Err(reason) => return fate(SendStatus::RenderingFailure, reason),
+        };
+        let _slot = self.slots.acquire().await;
+        let now = self.engine.context.now();
+        if let Some(until) = self.pause.until(now) {
+            return put_off(intent, until, "the provider pushes back");
         }
+        if self.stop.is_cancelled() {
+            return put_off(intent, now, "the server stops");
+        }
+        self.fate(intent, delivery, self.transport.send(&email).await)
     }
 
     /// The mail of one recipient; the error says why it cannot be made.
@@ -201,12 +220,7 @@ impl Sender {
             Outcome::PushBack { code, detail, retry_after } => {
                 let retry_at = now.plus(retry_after.unwrap_or(PUSH_BACK_WAIT));
                 self.pause.extend(retry_at);
-                if retry_at > intent.expires {
-                    return final_fate(SendStatus::Throttled, code, detail);
-                }
-                // Costs no attempt: the retry is made with the number of this one.
-                let attempt = attempt.saturating_sub(1);
-                Fate { status: SendStatus::Deferred, attempt, code, detail, retry_at: Some(retry_at) }
+                Fate { code, ..put_off(intent, retry_at, &detail) }
             }
         }
     }

@@ -67,7 +67,7 @@ impl Folder<'_> {
         }
         for (attempts, (due, recipients)) in retries {
             let page = Page {
-                id: format!("{}.{}-{attempts}", intent.page, intent.from),
+                id: retry_id(intent, attempts),
                 app: intent.app.clone(),
                 lane: intent.lane,
                 source: intent.source.clone(),
@@ -112,4 +112,12 @@ impl Folder<'_> {
         }
         Ok(())
     }
+}
+
+/// The page of a retry is named after the first page of its recipients, whose deliveries it goes on with, and what it
+/// retries. Of the same length for every retry: a provider may push back for hours.
+fn retry_id(intent: &Intent, attempts: u16) -> String {
+    let first_page = intent.page.split('.').next().unwrap_or_default();
+    let retried = crate::ids::derived(&[&intent.page, &intent.from.to_string(), &attempts.to_string()]);
+    format!("{first_page}.{retried}")
 }

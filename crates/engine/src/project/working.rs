@@ -198,7 +198,7 @@ impl Working {
             engine.due.notify_one();
         }
         if std::mem::take(&mut self.wake_outbox) {
-            engine.outbox.notify_one();
+            engine.wake_dispatchers();
         }
         let rows: usize = self.apps.values().map(Audience::rows).sum();
         if rows > ROWS_MAX {

@@ -1,2 +1,4 @@
+//! The engine on its own: the simulated world, and jobs over stores in memory.
+
 mod jobs;
 mod simulation;

@@ -194,9 +194,14 @@ pub fn outcomes(app: &AppKey) -> Key {
     Key::new(Table::Deliveries).text(app.account.as_str()).text(app.app.as_str())
 }
 
-/// `endpoint`: the folded id, or the address where no endpoint was named.
+/// Outcomes of an endpoint's deliveries. `endpoint`: the folded id, or the address where no endpoint was named.
+pub fn outcomes_of(app: &AppKey, endpoint: &str) -> Key {
+    outcomes(app).text(&super::audiences::short(endpoint))
+}
+
+/// `endpoint`: as for [`outcomes_of`].
 pub fn outcome_key(app: &AppKey, endpoint: &str, delivery: &str) -> Key {
-    outcomes(app).text(&super::audiences::short(endpoint)).text(delivery)
+    outcomes_of(app, endpoint).text(delivery)
 }
 
 /// Deliveries of an application whose outcome nobody knows.

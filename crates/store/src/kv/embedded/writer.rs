@@ -8,6 +8,7 @@ use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Rows, SEQUENCE_KEY, SequenceRow, join};
+use crate::directory::free_bytes;
 use crate::key::Key;
 use crate::kv::{Batch, Durability, KvError, Version};
 
@@ -124,8 +125,7 @@ impl Writer {
 
     /// A disk whose free space cannot be read is taken as having some: writing will tell.
     fn has_space(&self) -> bool {
-        rustix::fs::statvfs(&self.path)
-            .map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= self.reserve_bytes)
+        free_bytes(&self.path).map_or(true, |free| free >= self.reserve_bytes)
     }
 }
 

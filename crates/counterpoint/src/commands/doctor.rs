@@ -1,0 +1,146 @@
+//! `counterpoint doctor`: looks for what would keep the server from working, and says what to do.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use deliver::{DkimKey, EmailTransport};
+use engine::objects::Objects;
+use store::DataDirectory;
+use store::directory::DirectoryError;
+
+use crate::config::Config;
+use crate::node::{Node, exists};
+use crate::system;
+
+/// How one thing was found.
+enum Found {
+    Good(String),
+    /// Works, and is worth knowing.
+    Note(String),
+    Bad(String),
+}
+
+/// Prints a line for each thing; the exit status is 1 if one is bad.
+pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    let findings = [
+        ("data directory", directory(config).await),
+        ("disk", disk(config)),
+        ("listen address", listen(config)),
+        ("mail", mail(config).await),
+        ("DKIM", dkim(config)),
+        ("objects", objects(config)),
+    ];
+    let is_bad = findings.iter().any(|(_, found)| matches!(found, Found::Bad(_)));
+    print(&findings);
+    for key in config.without_effect() {
+        print(&[(key, Found::Note("is not used by this version".to_owned()))]);
+    }
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn directory(config: &Config) -> Found {
+    let path = &config.server.data_dir;
+    if !exists(path) {
+        return match DataDirectory::open(path, system::context().now()) {
+            Err(error) => Found::Bad(causes(&error)),
+            Ok(directory) => {
+                drop(directory);
+                Found::Note(format!("{} was made and is empty", path.display()))
+            }
+        };
+    }
+    let opened = tokio::task::block_in_place(|| Node::open(config, system::context()));
+    match opened {
+        Ok(node) => {
+            let stats = node.log.stats();
+            node.log.close().await;
+            Found::Good(format!(
+                "{} opens: format level {}, {} records in the log, {} MB",
+                path.display(),
+                node.directory.format().level,
+                stats.end.0,
+                stats.disk_bytes >> 20
+            ))
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(DirectoryError::InUse(_))) => {
+            Found::Good(format!("{} is in use by a running server", path.display()))
+        }
+        Err(error) => Found::Bad(causes(error.as_ref())),
+    }
+}
+
+fn disk(config: &Config) -> Found {
+    let free = match store::directory::free_bytes(&config.server.data_dir) {
+        Ok(free) => free,
+        Err(error) => return Found::Bad(causes(&error)),
+    };
+    let text = format!("{} MB are free, {} MB are kept in reserve", free >> 20, config.store.reserve_bytes >> 20);
+    if free <= config.store.reserve_bytes {
+        return Found::Bad(format!("{text}: nothing can be written"));
+    }
+    Found::Good(text)
+}
+
+fn listen(config: &Config) -> Found {
+    let address = config.server.listen;
+    match TcpListener::bind(address) {
+        Ok(_) => Found::Good(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Found::Note(format!("{address} is in use, by a running server perhaps"))
+        }
+        Err(error) => Found::Bad(format!("cannot listen on {address}: {error}")),
+    }
+}
+
+async fn mail(config: &Config) -> Found {
+    let Some(options) = config.email.smtp() else {
+        return Found::Note("goes to the sandbox: nobody outside gets any".to_owned());
+    };
+    let transport = match EmailTransport::smtp(options.clone(), Vec::new()) {
+        Ok(transport) => transport,
+        Err(error) => return Found::Bad(causes(&error)),
+    };
+    match transport.probe().await {
+        Ok(()) => Found::Good(format!("{options} answers and takes our credentials")),
+        Err(reason) => Found::Bad(format!("{options}: {reason}")),
+    }
+}
+
+fn dkim(config: &Config) -> Found {
+    match config.dkim_keys() {
+        Ok(keys) if keys.is_empty() => Found::Note("mails are not signed by this server".to_owned()),
+        Ok(keys) => Found::Good(keys.iter().map(DkimKey::domain).collect::<Vec<_>>().join(", ")),
+        Err(error) => Found::Bad(causes(&error)),
+    }
+}
+
+fn objects(config: &Config) -> Found {
+    match config.objects() {
+        Objects::None => Found::Note("import and export jobs are refused".to_owned()),
+        Objects::Directory(directory) => Found::Good(format!("s3:// leads to {}", directory.display())),
+        Objects::S3(endpoint) => Found::Good(format!("s3:// leads to {}", endpoint.url)),
+    }
+}
+
+/// An error with its causes, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[expect(clippy::print_stdout, reason = "what the command answers")]
+fn print(findings: &[(&str, Found)]) {
+    for (name, found) in findings {
+        let (mark, text) = match found {
+            Found::Good(text) => ("ok  ", text),
+            Found::Note(text) => ("note", text),
+            Found::Bad(text) => ("BAD ", text),
+        };
+        println!("{mark} {name}: {text}");
+    }
+}

@@ -1,0 +1,62 @@
+//! The parts of a server that hold its state: data directory, master key, stores, engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use api::secrets::MasterKey;
+use engine::Engine;
+use store::kv::embedded::{EmbeddedKv, EmbeddedOptions};
+use store::log::embedded::{EmbeddedLog, EmbeddedLogOptions};
+use store::{Context, DataDirectory};
+
+use crate::config::Config;
+
+/// An open data directory. No other process can open it meanwhile.
+pub(crate) struct Node {
+    pub(crate) context: Context,
+    pub(crate) directory: DataDirectory,
+    pub(crate) master_key: MasterKey,
+    pub(crate) kv: Arc<EmbeddedKv>,
+    pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) engine: Engine,
+}
+
+impl Node {
+    /// Opens the data directory, and makes it where there is none. Blocks while the journal and the last segment of the log
+    /// are read.
+    pub(crate) fn open(config: &Config, context: Context) -> anyhow::Result<Self> {
+        let directory = DataDirectory::open(&config.server.data_dir, context.now())?;
+        let master_key = MasterKey::load_or_create(&config.master_key_file())?;
+        let kv = Arc::new(EmbeddedKv::open(&directory.state(), &kv_options(config)).context("cannot open the state")?);
+        let log_options = EmbeddedLogOptions {
+            disk_bytes_max: Some(config.log.disk_bytes_max).filter(|bytes| *bytes > 0),
+            compress: config.log.compress,
+            ..EmbeddedLogOptions::new(directory.log())
+        };
+        let log = EmbeddedLog::open(context.clone(), log_options).context("cannot open the log")?;
+        let engine = Engine::with_objects(
+            context.clone(),
+            Arc::<EmbeddedKv>::clone(&kv),
+            Arc::<EmbeddedLog>::clone(&log),
+            config.objects(),
+        );
+        Ok(Self { context, directory, master_key, kv, log, engine })
+    }
+}
+
+/// How the state is kept.
+pub(crate) fn kv_options(config: &Config) -> EmbeddedOptions {
+    let store = &config.store;
+    EmbeddedOptions {
+        cache_bytes: store.cache_bytes,
+        memtable_bytes: store.memtable_bytes,
+        reserve_bytes: store.reserve_bytes,
+        ..EmbeddedOptions::default()
+    }
+}
+
+/// Whether a data directory was made there already.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.join("FORMAT").is_file()
+}

@@ -1,0 +1,134 @@
+//! `GET /status` for people and scripts, `GET /metrics` for Prometheus: how far behind each part is.
+
+use std::sync::Arc;
+
+use api::{Answer, Server};
+use deliver::sandbox::Mailbox;
+use domain::time::Timestamp;
+use engine::{Engine, SHARD};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+use store::log::embedded::{EmbeddedLog, LogStats};
+use store::tables::outbox::{Lane, due_of, pages};
+use store::KvError;
+
+/// What is asked when somebody looks.
+pub(crate) struct Status {
+    engine: Engine,
+    log: Arc<EmbeddedLog>,
+    mailbox: Arc<Mailbox>,
+    started: Timestamp,
+}
+
+/// What both answers are made of.
+struct Seen {
+    now: Timestamp,
+    log: LogStats,
+    projected: u64,
+    lag_ms: u64,
+    index_ready: bool,
+    /// By lane: how long the oldest page that may be sent has been waiting.
+    oldest_unsent_ms: [Option<u64>; Lane::ALL.len()],
+}
+
+impl Status {
+    pub(crate) fn new(engine: Engine, log: Arc<EmbeddedLog>, mailbox: Arc<Mailbox>) -> Self {
+        let started = engine.context.now();
+        Self { engine, log, mailbox, started }
+    }
+
+    /// Adds both pages, which need no signature, to the server.
+    pub(crate) fn add(self: Arc<Self>, server: Server, metrics: PrometheusHandle) -> Server {
+        let status = Arc::clone(&self);
+        let server = server.open("/status", move || {
+            let status = Arc::clone(&status);
+            async move { status.page().await }
+        });
+        server.open("/metrics", move || {
+            let (status, metrics) = (Arc::clone(&self), metrics.clone());
+            async move { status.metrics(&metrics).await }
+        })
+    }
+
+    async fn page(&self) -> Answer {
+        let seen = match self.look().await {
+            Ok(seen) => seen,
+            Err(error) => return unavailable(&error),
+        };
+        let Seen { now, log, projected, lag_ms, index_ready, oldest_unsent_ms } = seen;
+        let LogStats { first, end, disk_bytes, raw_bytes, stored_bytes, groups, queued_bytes } = log;
+        let document = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": now.since(self.started).as_secs(),
+            "log": {
+                "first": first.0, "end": end.0, "disk_bytes": disk_bytes, "raw_bytes": raw_bytes,
+                "stored_bytes": stored_bytes, "groups": groups, "queued_bytes": queued_bytes,
+            },
+            "projection": { "next": projected, "behind": end.0.saturating_sub(projected), "lag_ms": lag_ms },
+            "index": { "ready": index_ready },
+            "outbox": {
+                "transactional": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Transactional as usize] },
+                "campaign": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Campaign as usize] },
+            },
+            "sandbox": { "messages": self.mailbox.total() },
+        });
+        Answer::json(document.to_string())
+    }
+
+    async fn metrics(&self, handle: &PrometheusHandle) -> Answer {
+        match self.look().await {
+            Ok(seen) => seen.gauge(),
+            Err(error) => return unavailable(&error),
+        }
+        handle.run_upkeep();
+        Answer::text("text/plain; version=0.0.4", handle.render())
+    }
+
+    async fn look(&self) -> Result<Seen, KvError> {
+        let now = self.engine.context.now();
+        let mut oldest_unsent_ms = [None; Lane::ALL.len()];
+        for lane in Lane::ALL {
+            let rows = self.engine.kv.scan(pages(SHARD, lane), 1).await?;
+            let due = rows.first().and_then(|(key, _)| due_of(key));
+            oldest_unsent_ms[lane as usize] =
+                due.filter(|due| *due <= now).map(|due| now.since(due).as_millis() as u64);
+        }
+        Ok(Seen {
+            now,
+            log: self.log.stats(),
+            projected: self.engine.projected().0,
+            lag_ms: self.engine.lag_ms(),
+            index_ready: self.engine.audiences.are_ready(),
+            oldest_unsent_ms,
+        })
+    }
+}
+
+impl Seen {
+    fn gauge(&self) {
+        let LogStats { first: _, end, disk_bytes, raw_bytes, stored_bytes, groups, queued_bytes } = self.log;
+        let gauges = [
+            ("counterpoint_log_end_records", end.0),
+            ("counterpoint_log_disk_bytes", disk_bytes),
+            ("counterpoint_log_raw_bytes", raw_bytes),
+            ("counterpoint_log_stored_bytes", stored_bytes),
+            ("counterpoint_log_groups", groups),
+            ("counterpoint_log_queued_bytes", queued_bytes),
+            ("counterpoint_projection_next_records", self.projected),
+            ("counterpoint_projection_lag_ms", self.lag_ms),
+            ("counterpoint_index_ready", u64::from(self.index_ready)),
+        ];
+        for (name, value) in gauges {
+            metrics::gauge!(name).set(value as f64);
+        }
+        for (lane, name) in [(Lane::Transactional, "transactional"), (Lane::Campaign, "campaign")] {
+            let oldest_ms = self.oldest_unsent_ms[lane as usize].unwrap_or(0);
+            metrics::gauge!("counterpoint_outbox_oldest_unsent_ms", "lane" => name).set(oldest_ms as f64);
+        }
+    }
+}
+
+fn unavailable(error: &KvError) -> Answer {
+    tracing::error!(%error, "the status cannot be read");
+    Answer { status: 503, ..Answer::json(Value::from("the state cannot be read").to_string()) }
+}

@@ -1,0 +1,253 @@
+//! The loops of a running server: each calls a `step` of the engine until it is told to stop. What they cannot get over ends
+//! the process: the next start finds the same state and goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deliver::EmailTransport;
+use domain::audience::AppKey;
+use domain::time::Timestamp;
+use engine::dispatch::{self, DispatchOptions, Dispatcher};
+use engine::project::{ProjectError, Projector, Step};
+use engine::{Engine, SHARD, due, invocations, jobs};
+use store::tables::outbox::Lane;
+use store::{KvError, LogError, Position};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The wait before a worker tries again what found no room on the disk.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
+/// A worker looks at least so often, whatever it was told to wait for: a clock may have been set.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Answers for repeats of SDKs are looked through so often.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// Claims of a lane under way at once: one is handed over while the next is made and the one before is recorded.
+const CLAIMS_MAX: usize = 3;
+
+/// What a worker cannot get over.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// How the workers of this server do their work.
+pub(crate) struct Lanes {
+    /// One transport for each lane, so that a campaign does not delay a one-time code.
+    pub(crate) transactional: EmailTransport,
+    pub(crate) campaign: EmailTransport,
+    pub(crate) options: DispatchOptions,
+    /// Of campaigns.
+    pub(crate) messages_per_second: Option<u32>,
+}
+
+/// The running workers.
+pub(crate) struct Workers {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    faults: mpsc::Receiver<(&'static str, Fault)>,
+}
+
+impl Workers {
+    /// Starts all workers. `apps`: whose indexes are to be built.
+    pub(crate) fn start(engine: &Engine, apps: Vec<AppKey>, lanes: Lanes) -> Self {
+        let (report, faults) = mpsc::channel(16);
+        let workers = Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), faults };
+        let stop = &workers.stop;
+        let tracker = &workers.tracker;
+        let spawn = |name: &'static str, work: futures::future::BoxFuture<'static, Result<(), Fault>>| {
+            let report = report.clone();
+            tracker.spawn(async move {
+                if let Err(fault) = work.await {
+                    // The channel is as long as there are workers: only a second fault of one could find it full.
+                    let _ = report.try_send((name, fault));
+                }
+            });
+        };
+        spawn("projection", Box::pin(project(engine.clone(), stop.clone())));
+        spawn("index", Box::pin(build_indexes(engine.clone(), apps, stop.clone())));
+        spawn("due rows", Box::pin(carry_out_due(engine.clone(), stop.clone())));
+        spawn("jobs", Box::pin(run_jobs(engine.clone(), stop.clone())));
+        spawn("sweeper", Box::pin(sweep(engine.clone(), stop.clone())));
+        spawn("dispatchers", Box::pin(dispatch_all(engine.clone(), lanes, stop.clone())));
+        tracker.close();
+        workers
+    }
+
+    /// Waits for the first fault.
+    pub(crate) async fn fault(&mut self) -> (&'static str, Fault) {
+        match self.faults.recv().await {
+            Some(fault) => fault,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets every worker end its step; messages that are being handed over are recorded.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.wait().await;
+    }
+}
+
+async fn project(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
+    while !stop.is_cancelled() {
+        match stop.run_until_cancelled(fold(&engine)).await {
+            None => return Ok(()),
+            Some(Err(ProjectError::Kv(KvError::Full))) => pause(&stop, "the projection", NO_ROOM_PAUSE).await,
+            Some(ended) => ended?,
+        }
+    }
+    Ok(())
+}
+
+/// Folds until something fails. Starts from the stored cursor: what a step that failed had folded is forgotten.
+async fn fold(engine: &Engine) -> Result<(), ProjectError> {
+    let mut projector = Projector::open(engine.clone()).await?;
+    loop {
+        if projector.step().await? == Step::Idle {
+            projector.wait().await?;
+        }
+    }
+}
+
+async fn build_indexes(engine: Engine, apps: Vec<AppKey>, stop: CancellationToken) -> Result<(), Fault> {
+    let started_ms = engine.context.clock.monotonic_ms();
+    let count = apps.len();
+    for app in apps {
+        match stop.run_until_cancelled(engine.audiences.build(&*engine.kv, &app)).await {
+            None => return Ok(()),
+            Some(built) => built?,
+        }
+    }
+    let duration_ms = engine.context.clock.monotonic_ms() - started_ms;
+    tracing::info!(apps = count, duration_ms, "audience indexes are ready");
+    Ok(())
+}
+
+async fn carry_out_due(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
+    while !stop.is_cancelled() {
+        match due::step(&engine).await {
+            Ok(due::Next::Progress) => {}
+            Ok(due::Next::Wait(until)) => {
+                let wait = wait_for(&engine, until);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = engine.due.notified() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            Err(due::DueError::Kv(KvError::Full) | due::DueError::Log(LogError::Full)) => {
+                pause(&stop, "due work", NO_ROOM_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn run_jobs(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
+    while !stop.is_cancelled() {
+        match jobs::step(&engine, &stop).await {
+            Ok(due::Next::Progress) => {}
+            Ok(due::Next::Wait(until)) => {
+                let wait = wait_for(&engine, until);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = engine.jobs.notified() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            Err(jobs::JobError::Kv(KvError::Full) | jobs::JobError::Log(LogError::Full)) => {
+                pause(&stop, "jobs", NO_ROOM_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn sweep(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
+    while !stop.is_cancelled() {
+        match invocations::step(&engine).await {
+            Ok(true) => {}
+            Ok(false) | Err(KvError::Full) => {
+                stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Judges what a crash left, once the projection has seen everything that was recorded of it; then sends.
+async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> Result<(), Fault> {
+    let end = engine.log.end(SHARD);
+    if end > Position(0) && stop.run_until_cancelled(engine.wait_projected(Position(end.0 - 1))).await.is_none() {
+        return Ok(());
+    }
+    let unknown = dispatch::recover(&engine).await?;
+    if unknown > 0 {
+        tracing::warn!(deliveries = unknown, "the outcome of these deliveries is unknown since the last stop");
+    }
+    let Lanes { transactional, campaign, options, messages_per_second } = lanes;
+    let of_campaign = DispatchOptions { messages_per_second, ..options.clone() };
+    let transactional = Dispatcher::new(engine.clone(), Lane::Transactional, transactional, options, stop.clone());
+    let campaign = Dispatcher::new(engine.clone(), Lane::Campaign, campaign, of_campaign, stop.clone());
+    let lanes = [(transactional, Lane::Transactional), (campaign, Lane::Campaign)];
+    let lanes = lanes.map(|(dispatcher, lane)| tokio::spawn(dispatch_lane(engine.clone(), dispatcher, lane, stop.clone())));
+    for lane in futures::future::join_all(lanes).await {
+        lane??;
+    }
+    Ok(())
+}
+
+async fn dispatch_lane(
+    engine: Engine,
+    mut dispatcher: Dispatcher,
+    lane: Lane,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
+    let claims = Arc::new(Semaphore::new(CLAIMS_MAX));
+    let sends = TaskTracker::new();
+    let (report, mut faults) = mpsc::channel::<Fault>(CLAIMS_MAX);
+    while !stop.is_cancelled() {
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(fault) = faults.recv() => return Err(fault),
+            permit = Arc::clone(&claims).acquire_owned() => permit?,
+        };
+        match dispatcher.step().await {
+            Ok(dispatch::Next::Claim(claim)) => {
+                let (sender, report) = (dispatcher.sender(), report.clone());
+                sends.spawn(async move {
+                    if let Err(error) = dispatch::send(&sender, *claim).await {
+                        // As long as there are claims.
+                        let _ = report.try_send(error.into());
+                    }
+                    drop(permit);
+                });
+            }
+            Ok(dispatch::Next::Wait(until)) => {
+                drop(permit);
+                let wait = wait_for(&engine, until);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = engine.outbox(lane).notified() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            Err(dispatch::DispatchError::Kv(KvError::Full)) => pause(&stop, "sending", NO_ROOM_PAUSE).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    sends.close();
+    sends.wait().await;
+    Ok(())
+}
+
+/// How long until an instant, and not longer than [`WAIT_MAX`].
+fn wait_for(engine: &Engine, until: Option<Timestamp>) -> Duration {
+    until.map_or(WAIT_MAX, |until| until.since(engine.context.now()).clamp(Duration::from_millis(1), WAIT_MAX))
+}
+
+async fn pause(stop: &CancellationToken, what: &str, time: Duration) {
+    tracing::error!("{what} waits for room on the disk");
+    stop.run_until_cancelled(tokio::time::sleep(time)).await;
+}
