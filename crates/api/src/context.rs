@@ -12,7 +12,7 @@ use model::OperationSpec;
 use ring::digest;
 use serde::Serialize;
 use store::tables::definitions::{self, Head};
-use store::tables::invocations;
+use store::tables::{expiries, invocations};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, KvError, Table, Version};
 
@@ -153,7 +153,7 @@ impl Cx {
         let expires = self.now().plus(INVOCATION_KEPT);
         batch.check(invocation.key.clone(), invocation.row);
         batch.put(invocation.key.clone(), encode(&invocations::Answer { status, body, expires }));
-        batch.put(invocations::expiry_key(expires, &invocation.key), Vec::new());
+        batch.put(expiries::key(expires, &invocation.key), Vec::new());
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl Cx {
         let expires = self.now().plus(INVOCATION_KEPT);
         batch.check(begun.clone(), Version::ABSENT);
         batch.put(begun.clone(), Vec::new());
-        batch.put(invocations::expiry_key(expires, &begun), Vec::new());
+        batch.put(expiries::key(expires, &begun), Vec::new());
         match self.engine().kv.commit(batch, Durability::Durable).await {
             Ok(_) => Ok(true),
             Err(KvError::Conflict(key)) if key == begun => Ok(false),

@@ -45,7 +45,7 @@ pub use protocol::{Answer, Protocol};
 pub use request::{BODY_BYTES_MAX, PUT_EVENTS_BODY_BYTES_MAX};
 pub use routes::{BoxFuture, Labels, RawAnswer, Routes};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, serve};
-pub use server::{OWN_PREFIX, Options, OwnRequest, Server};
+pub use server::{OWN_PREFIX, Options, OwnRequest, Quotas, Server};
 
 /// The handlers of both services.
 pub fn routes() -> Routes {

@@ -37,6 +37,9 @@ const NO_ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a client may take to send a body.
 const BODY_READ_MAX: Duration = Duration::from_secs(30);
 
+/// Operations whose bodies count as ingest.
+const INGEST: [&str; 3] = ["PutEvents", "UpdateEndpoint", "UpdateEndpointsBatch"];
+
 /// The name of our own API in policies and ARNs.
 const OWN_SERVICE: &str = "counterpoint";
 /// Our own API, as far as it resembles an operation: for throttling and for what is logged.
@@ -162,7 +165,7 @@ impl<'a> Call<'a> {
         let cx =
             Cx::new(Arc::clone(self.server), self.request_id.clone(), caller, &presented.region, operation);
         authorise(&cx, &target)?;
-        self.throttle(&cx)?;
+        self.throttle(&cx, body.len())?;
         match target {
             Target::Operation { route, labels } => self.call(cx, route, labels, body).await,
             Target::Own { place, path } => self.call_own(cx, place, path, body).await,
@@ -216,11 +219,20 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn throttle(&self, cx: &Cx) -> Result<(), ApiError> {
-        let Some(scale) = self.server.options.throttle_scale else { return Ok(()) };
+    fn throttle(&self, cx: &Cx, body_bytes: usize) -> Result<(), ApiError> {
+        let Server { options, throttles, .. } = &**self.server;
         let now_ms = self.server.engine.context.clock.monotonic_ms();
-        let taken = self.server.throttles.take(cx.account(), cx.operation, scale, now_ms);
-        taken.map_err(ApiError::too_many_requests)
+        if let Some(scale) = options.throttle_scale {
+            let taken = throttles.take(cx.account(), cx.operation, scale, now_ms);
+            taken.map_err(ApiError::too_many_requests)?;
+        }
+        if let Some(per_second) = options.quotas.ingest_bytes_per_second
+            && INGEST.contains(&cx.operation.name)
+        {
+            let taken = throttles.take_bytes(cx.account(), body_bytes, per_second, now_ms);
+            taken.map_err(ApiError::too_many_requests)?;
+        }
+        Ok(())
     }
 
     async fn call(&self, cx: Cx, route: &Route, labels: Labels, body: Bytes) -> Result<Answer, ApiError> {

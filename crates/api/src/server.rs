@@ -32,12 +32,22 @@ pub const OWN_PREFIX: &str = "/counterpoint/v1/";
 pub struct Options {
     /// Multiplies every rate of [`crate::throttle`]; `None`: nothing is throttled.
     pub throttle_scale: Option<f64>,
+    pub quotas: Quotas,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { throttle_scale: Some(1.0) }
+        Self { throttle_scale: Some(1.0), quotas: Quotas::default() }
     }
+}
+
+/// What one account may use (design §10); `None`: as much as it likes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quotas {
+    /// Bytes of the bodies of PutEvents, UpdateEndpoint and UpdateEndpointsBatch, over all applications.
+    pub ingest_bytes_per_second: Option<u64>,
+    /// Endpoints of all applications. What is under way when they are reached is still made.
+    pub endpoints: Option<u64>,
 }
 
 /// A request to our own API. Its path is behind [`OWN_PREFIX`] and the prefix that the handler was registered with.
@@ -75,6 +85,9 @@ pub struct Server {
 
 impl Server {
     pub fn new(engine: Engine, master_key: MasterKey, options: Options) -> Self {
+        if let Some(endpoints_max) = options.quotas.endpoints {
+            engine.audiences.usage.limit_endpoints(endpoints_max);
+        }
         Self {
             engine,
             options,

@@ -1,4 +1,4 @@
-//! How often an account may call an operation: a token bucket each (spec/95 §1).
+//! How often an account may call an operation (spec/95 §1), and how many bytes it may send: a token bucket each.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -35,7 +35,10 @@ const PER_SECOND: [(&str, f64); 15] = [
 const SMS_VOICE_V2_PER_SECOND: [(&str, f64); 2] =
     [("PutOptedOutNumber", 10.0), ("DeleteOptedOutNumber", 10.0)];
 
-/// Buckets remembered, at most: one for each account and operation that was called lately. Beyond it, full ones go, and
+/// The name of the bucket of bytes, beside those of operations.
+const INGEST: &str = "ingest bytes";
+
+/// Buckets remembered, at most: those of each account and operation that was called lately. Beyond it, full ones go, and
 /// all where none is full: everybody gets a new burst.
 pub const BUCKETS_MAX: usize = 100_000;
 
@@ -68,6 +71,30 @@ impl Throttles {
         scale: f64,
         monotonic_ms: u64,
     ) -> Result<(), Duration> {
+        let per_second = per_second(operation) * scale;
+        self.take_of((account, operation.service, operation.name), per_second, 1.0, monotonic_ms)
+    }
+
+    /// Takes a token for each byte of a body that an account sends, or says how long to wait. A bucket that has any gives all
+    /// that are asked for and is in debt then, so that a body of more than a second's bytes can be sent too.
+    pub(crate) fn take_bytes(
+        &self,
+        account: &AccountId,
+        bytes: usize,
+        bytes_per_second: u64,
+        monotonic_ms: u64,
+    ) -> Result<(), Duration> {
+        let bucket = (account, Service::Pinpoint, INGEST);
+        self.take_of(bucket, bytes_per_second as f64, bytes as f64, monotonic_ms)
+    }
+
+    fn take_of(
+        &self,
+        (account, service, name): (&AccountId, Service, &'static str),
+        per_second: f64,
+        tokens: f64,
+        monotonic_ms: u64,
+    ) -> Result<(), Duration> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, bucket| !bucket.is_full(monotonic_ms));
@@ -75,11 +102,10 @@ impl Throttles {
                 buckets.clear();
             }
         }
-        let per_second = per_second(operation) * scale;
         let bucket = buckets
-            .entry((account.clone(), operation.service, operation.name))
+            .entry((account.clone(), service, name))
             .or_insert_with(|| Bucket { tokens: size(per_second), filled_ms: monotonic_ms, per_second });
-        bucket.take(monotonic_ms)
+        bucket.take(tokens, monotonic_ms)
     }
 }
 
@@ -95,10 +121,10 @@ impl Bucket {
         self.tokens = (self.tokens + passed_ms as f64 * self.per_second / 1_000.0).min(size(self.per_second));
     }
 
-    fn take(&mut self, now_ms: u64) -> Result<(), Duration> {
+    fn take(&mut self, tokens: f64, now_ms: u64) -> Result<(), Duration> {
         self.fill(now_ms);
         if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
+            self.tokens -= tokens;
             return Ok(());
         }
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second))

@@ -113,7 +113,6 @@ pub(crate) struct Store {
 pub(crate) struct Quotas {
     pub(crate) ingest_bytes_per_second: u64,
     pub(crate) endpoints: u64,
-    pub(crate) outbox_recipients: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -61,6 +61,8 @@ enum Command {
         /// The backup
         source: PathBuf,
     },
+    /// Let messages leave again after a restore, from the next start of the server on
+    Resume,
     /// Let the data directory be written in the format of this release: the release before cannot open it any more
     Upgrade {
         /// Confirms it
@@ -95,6 +97,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Config { defaults } => commands::show_config(&config, defaults),
         Command::Backup { destination } => commands::backup::backup(&destination, &config).await?,
         Command::Restore { source } => commands::backup::restore(&source, &config)?,
+        Command::Resume => commands::backup::resume(&config)?,
         Command::Upgrade { finalise: _ } => commands::backup::finalise(&config)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The parts of a server that hold its state: data directory, master key, stores, engine.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -31,6 +32,8 @@ impl Node {
         let kv = Arc::new(EmbeddedKv::open(&directory.state(), &kv_options(config)).context("cannot open the state")?);
         let log_options = EmbeddedLogOptions {
             disk_bytes_max: Some(config.log.disk_bytes_max).filter(|bytes| *bytes > 0),
+            // More than the state's, so that the state can take in what the log holds when the log takes no more.
+            reserve_bytes: config.store.reserve_bytes.saturating_mul(2),
             compress: config.log.compress,
             ..EmbeddedLogOptions::new(directory.log())
         };
@@ -53,6 +56,31 @@ pub(crate) fn kv_options(config: &Config) -> EmbeddedOptions {
         memtable_bytes: store.memtable_bytes,
         reserve_bytes: store.reserve_bytes,
         ..EmbeddedOptions::default()
+    }
+}
+
+/// The file whose presence keeps messages from leaving: a restored outbox may hold what was sent after its backup.
+fn hold_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("HOLD")
+}
+
+/// Whether messages are held back.
+pub(crate) fn is_held(data_dir: &Path) -> bool {
+    hold_file(data_dir).exists()
+}
+
+/// Holds messages back from the next start on. Durable on return.
+pub(crate) fn hold(data_dir: &Path) -> std::io::Result<()> {
+    File::create(hold_file(data_dir))?.sync_all()?;
+    File::open(data_dir)?.sync_all()
+}
+
+/// Lets messages leave again from the next start on. False: they were not held back.
+pub(crate) fn resume(data_dir: &Path) -> std::io::Result<bool> {
+    match std::fs::remove_file(hold_file(data_dir)) {
+        Ok(()) => File::open(data_dir)?.sync_all().map(|()| true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use api::{Options, Server};
+use api::{Options, Quotas, Server};
 use deliver::sandbox::{Mailbox, MailboxLimits, SinkOptions, SmtpSink};
 use deliver::{EmailTransport, SmtpOptions};
 use engine::dispatch::DispatchOptions;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::node::Node;
 use crate::status::Status;
 use crate::workers::{Lanes, Workers};
-use crate::{sandbox, system, telemetry};
+use crate::{node, sandbox, system, telemetry};
 
 /// Runs the server until SIGINT or SIGTERM, or until something fails for good.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
@@ -43,11 +43,15 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     };
     let lanes = lanes(config, sink.as_ref())?;
     let transports = [lanes.transactional.clone(), lanes.campaign.clone()];
-    let mut workers = Workers::start(&engine, apps, lanes);
+    let is_held = node::is_held(node.directory.path());
+    if is_held {
+        tracing::warn!("no message leaves: the data directory was restored; see `counterpoint resume`");
+    }
+    let mut workers = Workers::start(&engine, apps, (!is_held).then_some(lanes));
 
     let Node { directory, master_key, kv, log, .. } = node;
     let directory = Arc::new(directory);
-    let status = Arc::new(Status::new(engine.clone(), Arc::clone(&log), Arc::clone(&mailbox)));
+    let status = Arc::new(Status::new(engine.clone(), Arc::clone(&log), Arc::clone(&mailbox), is_held));
     let server = api::own::add(Server::new(engine.clone(), master_key, options(config)));
     let server = sandbox::add(server, mailbox);
     let server = backup::add(server, Arc::clone(&kv), Arc::clone(&directory), root.account.clone());
@@ -115,7 +119,12 @@ fn lanes(config: &Config, sink: Option<&SmtpSink>) -> anyhow::Result<Lanes> {
 
 fn options(config: &Config) -> Options {
     let scale = config.server.throttle_scale;
-    Options { throttle_scale: (scale > 0.0).then_some(scale) }
+    let limited = |quota: u64| (quota > 0).then_some(quota);
+    let quotas = Quotas {
+        ingest_bytes_per_second: limited(config.quotas.ingest_bytes_per_second),
+        endpoints: limited(config.quotas.endpoints),
+    };
+    Options { throttle_scale: (scale > 0.0).then_some(scale), quotas }
 }
 
 /// Tells whoever started the server where it is, and once the key that was made for it.

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use api::{Answer, Server};
 use deliver::sandbox::Mailbox;
 use domain::time::Timestamp;
-use engine::{Engine, SHARD};
+use engine::Engine;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::{Value, json};
+use serde_json::json;
 use store::log::embedded::{EmbeddedLog, LogStats};
-use store::tables::outbox::{Lane, due_of, pages};
-use store::KvError;
+use store::tables::outbox::Lane;
 
 /// What is asked when somebody looks.
 pub(crate) struct Status {
@@ -18,6 +17,8 @@ pub(crate) struct Status {
     log: Arc<EmbeddedLog>,
     mailbox: Arc<Mailbox>,
     started: Timestamp,
+    /// No message leaves.
+    is_held: bool,
 }
 
 /// What both answers are made of.
@@ -32,9 +33,9 @@ struct Seen {
 }
 
 impl Status {
-    pub(crate) fn new(engine: Engine, log: Arc<EmbeddedLog>, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(engine: Engine, log: Arc<EmbeddedLog>, mailbox: Arc<Mailbox>, is_held: bool) -> Self {
         let started = engine.context.now();
-        Self { engine, log, mailbox, started }
+        Self { engine, log, mailbox, started, is_held }
     }
 
     /// Adds both pages, which need no signature, to the server.
@@ -42,20 +43,16 @@ impl Status {
         let status = Arc::clone(&self);
         let server = server.open("/status", move || {
             let status = Arc::clone(&status);
-            async move { status.page().await }
+            async move { status.page() }
         });
         server.open("/metrics", move || {
             let (status, metrics) = (Arc::clone(&self), metrics.clone());
-            async move { status.metrics(&metrics).await }
+            async move { status.metrics(&metrics) }
         })
     }
 
-    async fn page(&self) -> Answer {
-        let seen = match self.look().await {
-            Ok(seen) => seen,
-            Err(error) => return unavailable(&error),
-        };
-        let Seen { now, log, projected, lag_ms, index_ready, oldest_unsent_ms } = seen;
+    fn page(&self) -> Answer {
+        let Seen { now, log, projected, lag_ms, index_ready, oldest_unsent_ms } = self.look();
         let LogStats { first, end, disk_bytes, raw_bytes, stored_bytes, groups, queued_bytes } = log;
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -67,6 +64,7 @@ impl Status {
             "projection": { "next": projected, "behind": end.0.saturating_sub(projected), "lag_ms": lag_ms },
             "index": { "ready": index_ready },
             "outbox": {
+                "held": self.is_held,
                 "transactional": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Transactional as usize] },
                 "campaign": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Campaign as usize] },
             },
@@ -75,32 +73,27 @@ impl Status {
         Answer::json(document.to_string())
     }
 
-    async fn metrics(&self, handle: &PrometheusHandle) -> Answer {
-        match self.look().await {
-            Ok(seen) => seen.gauge(),
-            Err(error) => return unavailable(&error),
-        }
+    fn metrics(&self, handle: &PrometheusHandle) -> Answer {
+        self.look().gauge();
         handle.run_upkeep();
         Answer::text("text/plain; version=0.0.4", handle.render())
     }
 
-    async fn look(&self) -> Result<Seen, KvError> {
+    fn look(&self) -> Seen {
         let now = self.engine.context.now();
         let mut oldest_unsent_ms = [None; Lane::ALL.len()];
         for lane in Lane::ALL {
-            let rows = self.engine.kv.scan(pages(SHARD, lane), 1).await?;
-            let due = rows.first().and_then(|(key, _)| due_of(key));
-            oldest_unsent_ms[lane as usize] =
-                due.filter(|due| *due <= now).map(|due| now.since(due).as_millis() as u64);
+            let due = self.engine.queues.oldest_due(lane).filter(|due| *due <= now);
+            oldest_unsent_ms[lane as usize] = due.map(|due| now.since(due).as_millis() as u64);
         }
-        Ok(Seen {
+        Seen {
             now,
             log: self.log.stats(),
             projected: self.engine.projected().0,
             lag_ms: self.engine.lag_ms(),
             index_ready: self.engine.audiences.are_ready(),
             oldest_unsent_ms,
-        })
+        }
     }
 }
 
@@ -126,9 +119,4 @@ impl Seen {
             metrics::gauge!("counterpoint_outbox_oldest_unsent_ms", "lane" => name).set(oldest_ms as f64);
         }
     }
-}
-
-fn unavailable(error: &KvError) -> Answer {
-    tracing::error!(%error, "the status cannot be read");
-    Answer { status: 503, ..Answer::json(Value::from("the state cannot be read").to_string()) }
 }

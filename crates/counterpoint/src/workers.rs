@@ -1,7 +1,7 @@
 //! The loops of a running server: each calls a `step` of the engine until it is told to stop. What they cannot get over ends
 //! the process: the next start finds the same state and goes on.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deliver::EmailTransport;
@@ -9,10 +9,11 @@ use domain::audience::AppKey;
 use domain::time::Timestamp;
 use engine::dispatch::{self, DispatchOptions, Dispatcher};
 use engine::project::{ProjectError, Projector, Step};
-use engine::{Engine, SHARD, due, invocations, jobs};
+use engine::{Engine, SHARD, due, expiries, jobs};
 use store::tables::outbox::Lane;
 use store::{KvError, LogError, Position};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// A worker looks at least so often, whatever it was told to wait for: a clock may have been set.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// Answers for repeats of SDKs are looked through so often.
+/// What has expired is removed so often.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Claims of a lane under way at once: one is handed over while the next is made and the one before is recorded.
 const CLAIMS_MAX: usize = 3;
@@ -46,8 +47,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts all workers. `apps`: whose indexes are to be built.
-    pub(crate) fn start(engine: &Engine, apps: Vec<AppKey>, lanes: Lanes) -> Self {
+    /// Starts all workers. `apps`: whose indexes are to be built; without `lanes` nothing is sent.
+    pub(crate) fn start(engine: &Engine, apps: Vec<AppKey>, lanes: Option<Lanes>) -> Self {
         let (report, faults) = mpsc::channel(16);
         let workers = Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), faults };
         let stop = &workers.stop;
@@ -55,7 +56,9 @@ impl Workers {
         let spawn = |name: &'static str, work: futures::future::BoxFuture<'static, Result<(), Fault>>| {
             let report = report.clone();
             tracker.spawn(async move {
-                if let Err(fault) = work.await {
+                // A task of its own, so that a panic is a fault as well.
+                let ended = tokio::spawn(work).await.unwrap_or_else(|panic| Err(panic.into()));
+                if let Err(fault) = ended {
                     // The channel is as long as there are workers: only a second fault of one could find it full.
                     let _ = report.try_send((name, fault));
                 }
@@ -66,7 +69,9 @@ impl Workers {
         spawn("due rows", Box::pin(carry_out_due(engine.clone(), stop.clone())));
         spawn("jobs", Box::pin(run_jobs(engine.clone(), stop.clone())));
         spawn("sweeper", Box::pin(sweep(engine.clone(), stop.clone())));
-        spawn("dispatchers", Box::pin(dispatch_all(engine.clone(), lanes, stop.clone())));
+        if let Some(lanes) = lanes {
+            spawn("dispatchers", Box::pin(dispatch_all(engine.clone(), lanes, stop.clone())));
+        }
         tracker.close();
         workers
     }
@@ -87,9 +92,12 @@ impl Workers {
 }
 
 async fn project(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
+    let Some(opened) = stop.run_until_cancelled(Projector::open(engine)).await else { return Ok(()) };
+    let mut projector = opened?;
     while !stop.is_cancelled() {
-        match stop.run_until_cancelled(fold(&engine)).await {
+        match stop.run_until_cancelled(fold(&mut projector)).await {
             None => return Ok(()),
+            // The step that failed has left nothing behind: the next one folds the same records.
             Some(Err(ProjectError::Kv(KvError::Full))) => pause(&stop, "the projection", NO_ROOM_PAUSE).await,
             Some(ended) => ended?,
         }
@@ -97,9 +105,8 @@ async fn project(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Folds until something fails. Starts from the stored cursor: what a step that failed had folded is forgotten.
-async fn fold(engine: &Engine) -> Result<(), ProjectError> {
-    let mut projector = Projector::open(engine.clone()).await?;
+/// Folds until something fails.
+async fn fold(projector: &mut Projector) -> Result<(), ProjectError> {
     loop {
         if projector.step().await? == Step::Idle {
             projector.wait().await?;
@@ -142,22 +149,38 @@ async fn carry_out_due(engine: Engine, stop: CancellationToken) -> Result<(), Fa
     Ok(())
 }
 
+/// Carries out jobs of some accounts at a time, one of each.
 async fn run_jobs(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
-    while !stop.is_cancelled() {
-        match jobs::step(&engine, &stop).await {
-            Ok(due::Next::Progress) => {}
-            Ok(due::Next::Wait(until)) => {
-                let wait = wait_for(&engine, until);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = engine.jobs.notified() => {}
-                    () = tokio::time::sleep(wait) => {}
+    let mut running = JoinSet::new();
+    let mut accounts = BTreeSet::new();
+    while !stop.is_cancelled() || !running.is_empty() {
+        let mut wait = WAIT_MAX;
+        if running.len() < jobs::JOBS_MAX && !stop.is_cancelled() {
+            match jobs::next(&engine, &accounts).await? {
+                jobs::Found::Job(job) => {
+                    let (engine, stop, account) = (engine.clone(), stop.clone(), job.account().clone());
+                    accounts.insert(account.clone());
+                    running.spawn(async move { (account, jobs::carry_out(&engine, &job, &stop).await) });
+                    continue;
+                }
+                jobs::Found::Wait(until) => wait = wait_for(&engine, until),
+            }
+        }
+        tokio::select! {
+            Some(ended) = running.join_next() => {
+                let (account, outcome) = ended?;
+                accounts.remove(&account);
+                match outcome {
+                    Ok(_) => {}
+                    Err(jobs::JobError::Kv(KvError::Full) | jobs::JobError::Log(LogError::Full)) => {
+                        pause(&stop, "jobs", NO_ROOM_PAUSE).await;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
-            Err(jobs::JobError::Kv(KvError::Full) | jobs::JobError::Log(LogError::Full)) => {
-                pause(&stop, "jobs", NO_ROOM_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
+            () = stop.cancelled(), if running.is_empty() => {}
+            () = engine.jobs.notified() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
     Ok(())
@@ -165,7 +188,7 @@ async fn run_jobs(engine: Engine, stop: CancellationToken) -> Result<(), Fault> 
 
 async fn sweep(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
     while !stop.is_cancelled() {
-        match invocations::step(&engine).await {
+        match expiries::step(&engine).await {
             Ok(true) => {}
             Ok(false) | Err(KvError::Full) => {
                 stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await;
@@ -182,7 +205,17 @@ async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> 
     if end > Position(0) && stop.run_until_cancelled(engine.wait_projected(Position(end.0 - 1))).await.is_none() {
         return Ok(());
     }
-    let unknown = dispatch::recover(&engine).await?;
+    let unknown = loop {
+        match dispatch::recover(&engine).await {
+            Err(dispatch::DispatchError::Log(LogError::Full) | dispatch::DispatchError::Kv(KvError::Full)) => {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                pause(&stop, "sending", NO_ROOM_PAUSE).await;
+            }
+            judged => break judged?,
+        }
+    };
     if unknown > 0 {
         tracing::warn!(deliveries = unknown, "the outcome of these deliveries is unknown since the last stop");
     }
@@ -190,10 +223,13 @@ async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> 
     let of_campaign = DispatchOptions { messages_per_second, ..options.clone() };
     let transactional = Dispatcher::new(engine.clone(), Lane::Transactional, transactional, options, stop.clone());
     let campaign = Dispatcher::new(engine.clone(), Lane::Campaign, campaign, of_campaign, stop.clone());
-    let lanes = [(transactional, Lane::Transactional), (campaign, Lane::Campaign)];
-    let lanes = lanes.map(|(dispatcher, lane)| tokio::spawn(dispatch_lane(engine.clone(), dispatcher, lane, stop.clone())));
-    for lane in futures::future::join_all(lanes).await {
-        lane??;
+    let mut lanes = JoinSet::new();
+    for (dispatcher, lane) in [(transactional, Lane::Transactional), (campaign, Lane::Campaign)] {
+        lanes.spawn(dispatch_lane(engine.clone(), dispatcher, lane, stop.clone()));
+    }
+    // The first that ends too early ends all.
+    while let Some(ended) = lanes.join_next().await {
+        ended??;
     }
     Ok(())
 }
@@ -204,42 +240,41 @@ async fn dispatch_lane(
     lane: Lane,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let claims = Arc::new(Semaphore::new(CLAIMS_MAX));
-    let sends = TaskTracker::new();
-    let (report, mut faults) = mpsc::channel::<Fault>(CLAIMS_MAX);
+    let mut sends = JoinSet::new();
     while !stop.is_cancelled() {
-        let permit = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(fault) = faults.recv() => return Err(fault),
-            permit = Arc::clone(&claims).acquire_owned() => permit?,
-        };
+        while sends.len() >= CLAIMS_MAX {
+            ended(sends.join_next().await)?;
+        }
         match dispatcher.step().await {
             Ok(dispatch::Next::Claim(claim)) => {
-                let (sender, report) = (dispatcher.sender(), report.clone());
-                sends.spawn(async move {
-                    if let Err(error) = dispatch::send(&sender, *claim).await {
-                        // As long as there are claims.
-                        let _ = report.try_send(error.into());
-                    }
-                    drop(permit);
-                });
+                let sender = dispatcher.sender();
+                sends.spawn(async move { dispatch::send(&sender, *claim).await });
             }
             Ok(dispatch::Next::Wait(until)) => {
-                drop(permit);
                 let wait = wait_for(&engine, until);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = engine.outbox(lane).notified() => {}
+                    () = engine.queues.wait(lane) => {}
                     () = tokio::time::sleep(wait) => {}
+                    Some(send) = sends.join_next() => ended(Some(send))?,
                 }
             }
             Err(dispatch::DispatchError::Kv(KvError::Full)) => pause(&stop, "sending", NO_ROOM_PAUSE).await,
             Err(error) => return Err(error.into()),
         }
     }
-    sends.close();
-    sends.wait().await;
+    while let Some(send) = sends.join_next().await {
+        ended(Some(send))?;
+    }
     Ok(())
+}
+
+/// A send that failed, or panicked, has left an intent that only a restart judges.
+fn ended(send: Option<Result<Result<(), dispatch::DispatchError>, tokio::task::JoinError>>) -> Result<(), Fault> {
+    match send {
+        Some(send) => Ok(send??),
+        None => Ok(()),
+    }
 }
 
 /// How long until an instant, and not longer than [`WAIT_MAX`].

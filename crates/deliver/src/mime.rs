@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use domain::email::{HEADERS_MAX, HeaderFault, check_header};
 use domain::time::Timestamp;
 use lettre::message::header::{self, HeaderName, HeaderValue, Headers};
 use lettre::message::{Mailboxes, MultiPart, SinglePart};
@@ -23,33 +24,12 @@ pub use address::{AddressError, MailAddress};
 pub const MESSAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Bytes of a delivery id.
 const DELIVERY_ID_BYTES_MAX: usize = 128;
-/// A word of a header that cannot be folded: a line holds 998 bytes (RFC 5322 §2.1.1).
+/// A word of the subject that cannot be folded: a line holds 998 bytes (RFC 5322 §2.1.1).
 const HEADER_WORD_BYTES_MAX: usize = 900;
-const HEADER_NAME_BYTES_MAX: usize = 76;
-const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
-const HEADERS_MAX: usize = 64;
+/// Bytes of a header's name that lettre takes.
+const LETTRE_NAME_BYTES_MAX: usize = 76;
 const SUBJECT_BYTES_MAX: usize = 8 * 1024;
 const REPLY_TO_MAX: usize = 50;
-
-/// Headers that this crate writes, or that have a meaning to servers on the way: never the caller's. Lower case.
-const RESERVED_HEADERS: [&str; 16] = [
-    "from",
-    "sender",
-    "to",
-    "cc",
-    "bcc",
-    "reply-to",
-    "subject",
-    "date",
-    "message-id",
-    "mime-version",
-    "return-path",
-    "received",
-    "dkim-signature",
-    "content-type",
-    "content-transfer-encoding",
-    "content-disposition",
-];
 
 /// A message on its way to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +54,8 @@ pub enum Refused {
     Address { field: &'static str, error: AddressError },
     #[error("the delivery id cannot be part of a Message-ID")]
     DeliveryId,
-    #[error("header {0} cannot be set by a message")]
-    ReservedHeader(String),
-    #[error("{0:?} is not the name of a header")]
-    HeaderName(String),
-    #[error("the value of header {0} holds a line break or control character, or is too long")]
-    HeaderValue(String),
+    #[error(transparent)]
+    Header(#[from] HeaderFault),
     #[error("the subject is too long")]
     Subject,
     #[error("{what} has more than {max} entries")]
@@ -218,22 +194,16 @@ fn write_custom_headers(mail: &Email, out: &mut String) -> Result<(), Refused> {
         return Err(Refused::TooMany { what: "the list of headers", max: HEADERS_MAX });
     }
     for (name, value) in &mail.headers {
-        let is_name_byte = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-        if !(1..=HEADER_NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_name_byte) {
-            return Err(Refused::HeaderName(name.clone()));
-        }
-        let folded_name = name.to_ascii_lowercase();
-        if RESERVED_HEADERS.contains(&folded_name.as_str()) || folded_name.starts_with("resent-") {
-            return Err(Refused::ReservedHeader(name.clone()));
-        }
-        let value = value.trim();
-        if value.contains(char::is_control) || value.len() > HEADER_VALUE_BYTES_MAX || has_long_word(value) {
-            return Err(Refused::HeaderValue(name.clone()));
-        }
-        let name = HeaderName::new_from_ascii(name.clone()).map_err(|_| Refused::HeaderName(name.clone()))?;
+        check_header(name, value)?;
+        // lettre takes no name as long as Pinpoint's may be. Where it folds a value depends on the length of the name alone.
+        let (lettre_name, _) = name.split_at(name.len().min(LETTRE_NAME_BYTES_MAX));
+        let lettre_name = HeaderName::new_from_ascii(lettre_name.to_owned())
+            .map_err(|_| HeaderFault::Name(name.clone()))?;
         let mut header = Headers::new();
-        header.insert_raw(HeaderValue::new(name, value.to_owned()));
-        out.push_str(&header.to_string());
+        header.insert_raw(HeaderValue::new(lettre_name.clone(), value.trim().to_owned()));
+        let written = header.to_string();
+        out.push_str(name);
+        out.push_str(written.strip_prefix(&*lettre_name).unwrap_or(&written));
     }
     Ok(())
 }

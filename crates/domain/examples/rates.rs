@@ -1,21 +1,26 @@
-//! How fast templates render and import files are read. `cargo run --release -p domain --example rates`
+//! How fast events are checked, templates render and import files are read. `cargo run --release -p domain --example rates`
 
 #![expect(clippy::print_stdout, reason = "a measurement is for reading")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
+use domain::events::{EventBatch, EventNames};
 use domain::import::{Format, Reader};
+use domain::names::NameHashes;
 use domain::rendering::{Escape, Missing, RenderContext, Template, Values};
 use domain::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
+const BATCHES: u32 = 20_000;
 const RENDERS: u32 = 200_000;
 const ROWS: usize = 500_000;
 /// As a reader of objects would hand them over.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    events()?;
     renders("text", "Hello {{User.UserAttributes.FirstName.[0]}}, your code is {{otp}}.", Escape::None)?;
     let email = format!(
         "<html><style>{}</style><h1>Hi {{{{capitalizeFirst User.UserAttributes.FirstName}}}}</h1>\
@@ -49,6 +54,39 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     imports("CSV without Id", Format::Csv, &csv.replace(",Id,", ",RequestId,"))?;
     imports("JSON", Format::Json, &lines)?;
     imports("JSON without Id", Format::Json, &lines.replace("\"Id\"", "\"RequestId\""))?;
+    Ok(())
+}
+
+fn events() -> Result<(), Box<dyn std::error::Error>> {
+    let event = |number: usize| {
+        let attributes: BTreeMap<String, String> =
+            (0..8).map(|key| (format!("attribute_{key}"), format!("a value of some length {number}"))).collect();
+        json!({"EventType": format!("type_{}", number % 20), "Timestamp": "2026-11-23T10:00:00.123Z",
+            "AppPackageName": "com.example.shop", "AppTitle": "Shop", "AppVersionCode": "1.2.3", "SdkName": "amplify",
+            "Attributes": attributes, "Metrics": {"price": 9.99, "quantity": 2},
+            "Session": {"Id": "0123456789abcdef", "StartTimestamp": "2026-11-23T10:00:00.000Z"}})
+    };
+    let list: BTreeMap<String, Value> = (0..100).map(|number| (format!("event-{number}"), event(number))).collect();
+    let body = json!({"BatchItem": {"endpoint": {"Endpoint": {}, "Events": list}}}).to_string();
+    let mut names = EventNames::default();
+    for item in EventBatch::parse_known(&body, &NameHashes::default())?.items {
+        for event in item.events {
+            names.take(&event.new_names)?;
+        }
+    }
+    let known = names.hashes();
+    for (name, known) in [("without names", None), ("names known", Some(&known))] {
+        let started = Instant::now();
+        for _ in 0..BATCHES {
+            let batch = match known {
+                None => EventBatch::parse(&body)?,
+                Some(known) => EventBatch::parse_known(&body, known)?,
+            };
+            assert!(batch.items[0].events.iter().all(|event| event.fault.is_none() && event.new_names.is_empty()));
+        }
+        let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(BATCHES);
+        println!("batch of 100 events, {} bytes, {name}: {micros:.1} us", body.len());
+    }
     Ok(())
 }
 

@@ -15,14 +15,19 @@ use crate::time::Timestamp;
 
 mod merge;
 mod removal;
+mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use merge::{Arrival, update};
+pub use merge::{Arrival, touch, update};
 pub use removal::{block_attributes, delete_endpoint, delete_user};
+pub use rows::UPDATE_BYTES_MAX;
 
 /// Names over attributes, metrics and user attributes of an application (spec/95-limits.md §2).
 pub const ATTRIBUTE_NAMES_MAX: usize = 250;
+
+/// Why an endpoint is not made that does not exist yet.
+pub const TOO_MANY_ENDPOINTS: &str = "Too many endpoints: the account has as many as its quota allows";
 
 /// An application of an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +42,7 @@ pub enum Row {
     /// By folded endpoint id.
     Endpoint(String),
     User(String),
-    /// Which endpoint holds an address.
+    /// Which endpoint holds an address, folded.
     Address(ChannelType, String),
 }
 
@@ -59,12 +64,20 @@ pub struct Summary {
     /// Ordinals are given out in order and never again.
     pub next_ordinal: u32,
     pub endpoints: u64,
-    /// Every name ever captured: the quota counts them (spec/10 §9).
+    /// Every name that was captured and is not blocked since: the quota counts them (spec/10 §9).
     pub names: BTreeSet<(AttributeKind, String)>,
     /// Globs given to RemoveAttributes: names that match are no longer captured (spec/97 C10).
-    pub blocked: BTreeMap<AttributeKind, BTreeSet<String>>,
+    pub blocked: Blocked,
     /// The application was deleted: nothing is taken any more.
     pub deleted: bool,
+}
+
+/// Globs of names by kind.
+pub type Blocked = BTreeMap<AttributeKind, BTreeSet<String>>;
+
+/// Whether a name is not captured any more.
+pub fn is_blocked(blocked: &Blocked, kind: AttributeKind, name: &str) -> bool {
+    blocked.get(&kind).is_some_and(|patterns| patterns.iter().any(|pattern| glob_matches(pattern, name)))
 }
 
 /// A row in memory, and whether it has to be written.
@@ -79,9 +92,11 @@ pub struct Slot<T> {
 pub struct Audience {
     pub summary: Summary,
     pub summary_dirty: bool,
+    /// Names were captured or blocked.
+    pub names_changed: bool,
     pub endpoints: HashMap<String, Slot<Endpoint>>,
     pub users: HashMap<String, Slot<User>>,
-    /// (channel, address) → folded id of the endpoint that holds it.
+    /// (channel, folded address) → folded id of the endpoint that holds it.
     pub addresses: HashMap<(ChannelType, String), Slot<String>>,
     /// Ordinal → instant of the latest activity, of the endpoints that were only touched: an update leaves its date in the
     /// endpoint itself.
@@ -90,6 +105,8 @@ pub struct Audience {
     pub new_ordinals: BTreeMap<u32, String>,
     /// Ordinals whose endpoints were deleted by this batch.
     pub deleted_ordinals: BTreeSet<u32>,
+    /// About as many bytes have the rows that are to be written.
+    pub dirty_bytes: usize,
 }
 
 impl Audience {
@@ -105,12 +122,14 @@ impl Audience {
     /// After a commit: what was written is clean, what was told is forgotten.
     pub fn settle(&mut self) {
         self.summary_dirty = false;
+        self.names_changed = false;
         self.endpoints.values_mut().for_each(|slot| slot.dirty = false);
         self.users.values_mut().for_each(|slot| slot.dirty = false);
         self.addresses.values_mut().for_each(|slot| slot.dirty = false);
         self.activity.clear();
         self.new_ordinals.clear();
         self.deleted_ordinals.clear();
+        self.dirty_bytes = 0;
     }
 
     /// The row is in memory.
@@ -144,17 +163,29 @@ impl Audience {
     }
 
     pub(crate) fn put_endpoint(&mut self, folded: &str, value: Option<Endpoint>) {
-        self.endpoints.insert(folded.to_owned(), Slot { value, dirty: true });
+        self.dirty_bytes += rows::endpoint(folded, value.as_ref());
+        let before = self.endpoints.insert(folded.to_owned(), Slot { value, dirty: true });
+        if let Some(before) = before.filter(|slot| slot.dirty) {
+            self.dirty_bytes -= rows::endpoint(folded, before.value.as_ref());
+        }
     }
 
     pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
-        self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
+        self.dirty_bytes += rows::address(holder.as_ref());
+        let before = self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
+        if let Some(before) = before.filter(|slot| slot.dirty) {
+            self.dirty_bytes -= rows::address(before.value.as_ref());
+        }
     }
 
     /// Writes a user; one without endpoints is not kept.
     pub(crate) fn put_user(&mut self, id: &str, user: User) {
         let value = (!user.endpoints.is_empty()).then_some(user);
-        self.users.insert(id.to_owned(), Slot { value, dirty: true });
+        self.dirty_bytes += rows::user(id, value.as_ref());
+        let before = self.users.insert(id.to_owned(), Slot { value, dirty: true });
+        if let Some(before) = before.filter(|slot| slot.dirty) {
+            self.dirty_bytes -= rows::user(id, before.value.as_ref());
+        }
     }
 
     /// Ends the link between an endpoint and its user.
@@ -171,6 +202,14 @@ impl Audience {
         let latest = self.activity.entry(ordinal).or_insert(at);
         *latest = (*latest).max(at);
     }
+}
+
+/// Under which key an endpoint's address is held: two endpoints with one address are one recipient, however they spell it
+/// (spec/10 §3).
+fn folded_address(endpoint: &Endpoint) -> Option<(ChannelType, String)> {
+    let channel = endpoint.channel_type?;
+    let address = endpoint.address.as_deref()?;
+    Some((channel, channel.folded_address(address)))
 }
 
 /// The holdout and treatment cohort of an endpoint, 0..99: fixed by application, endpoint id and creation time, so that a

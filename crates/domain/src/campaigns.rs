@@ -3,24 +3,26 @@
 //! [`Plan::parse`] reads the wire document and answers what is wrong with it; [`decide`] judges one endpoint at the moment of
 //! sending, on its current state, and names the reason when nothing is sent.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::channels::ChannelType;
-use crate::endpoints::{Endpoint, EndpointStatus, OptOut};
+use crate::endpoints::{Endpoint, EndpointStatus, Invalid, OptOut};
 use crate::ids::SegmentId;
 use crate::records::SendStatus;
 use crate::time::Timestamp;
 
+mod messages;
 mod parse;
 mod quiet_time;
 #[cfg(test)]
 mod tests;
 
-pub use parse::parse_limits;
-pub(crate) use parse::parse_template;
+pub use messages::parse_template;
+pub use parse::{check_inherited_hook, parse_limits};
 pub use quiet_time::QuietTime;
 
 /// Treatments of a campaign, the default one included (spec/50 §3).
@@ -60,6 +62,8 @@ pub enum Start {
 pub struct Treatment {
     pub cohorts: Range<u8>,
     pub email: Option<EmailContent>,
+    /// Channels that it has a message for, also those that nothing can be sent on yet.
+    pub channels: BTreeSet<ChannelType>,
 }
 
 /// What is mailed.
@@ -75,19 +79,29 @@ pub struct EmailContent {
     pub template: Option<TemplateRef>,
 }
 
-/// A template by name; without a version the one in force when the message is sent.
+/// A template of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TemplateRef {
     pub name: String,
-    pub version: Option<u32>,
+    pub version: TemplateVersion,
 }
 
-/// Limits of a campaign, or an application's defaults for them. `None`: no limit.
+/// Which version of a template (spec/40-templates.md §2, spec/97 §1.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TemplateVersion {
+    /// The one in force when the message is sent.
+    Active,
+    /// The newest one when the message is sent, in force or not.
+    Latest,
+    Number(u32),
+}
+
+/// Limits of a campaign, or an application's defaults for them. `None`: not said, so that a default holds if there is one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Messages to an endpoint in 24 hours.
+    /// Messages to an endpoint in 24 hours. 0: any number, whatever the default says.
     pub daily: Option<u32>,
-    /// Messages to an endpoint over all runs.
+    /// Messages to an endpoint over all runs. 0: any number, whatever the default says.
     pub total: Option<u32>,
     pub messages_per_second: Option<u32>,
     /// From the scheduled start, in seconds.
@@ -101,7 +115,7 @@ pub struct Limits {
 pub struct Received {
     /// Within [`DAILY_PERIOD`]: when, and of which campaign.
     pub recent: Vec<(Timestamp, String)>,
-    /// Over all time, by campaign.
+    /// Over all time, by campaign: of those that have a total limit and are not over.
     pub totals: Vec<(String, u32)>,
 }
 
@@ -139,6 +153,17 @@ impl Plan {
         }
     }
 
+    /// Whether a run that becomes due at `due` will ever start: what a client is told when it sets the time.
+    pub fn check_start(&self, due: Timestamp, now: Timestamp) -> Result<(), Invalid> {
+        if self.end.is_some_and(|end| end <= due.max(now)) {
+            return Err(Invalid::new("EndTime lies in the past"));
+        }
+        if !self.may_start(due, now) {
+            return Err(Invalid::new("StartTime lies too far in the past"));
+        }
+        Ok(())
+    }
+
     /// Whether a run that was due at `scheduled` may still start.
     pub fn may_start(&self, scheduled: Timestamp, now: Timestamp) -> bool {
         let grace = self
@@ -150,28 +175,39 @@ impl Plan {
 }
 
 impl Limits {
-    /// These limits, and an application's defaults where there is none (spec/50 §5).
+    /// The limits in force: these, and an application's defaults where nothing is said (spec/50 §5).
     #[must_use]
     pub fn or_defaults(&self, defaults: &Self) -> Self {
+        let limit = |own: Option<u32>, default: Option<u32>| own.or(default).filter(|limit| *limit > 0);
+        let daily = limit(self.daily, defaults.daily);
         Self {
-            daily: self.daily.or(defaults.daily),
-            total: self.total.or(defaults.total),
+            daily,
+            total: limit(self.total, defaults.total),
             messages_per_second: self.messages_per_second.or(defaults.messages_per_second),
             maximum_duration_seconds: self.maximum_duration_seconds.or(defaults.maximum_duration_seconds),
-            daily_is_shared: self.daily.is_none() && defaults.daily.is_some(),
+            daily_is_shared: self.daily.is_none() && daily.is_some(),
         }
     }
 }
 
 impl Received {
-    /// Counts a message of `campaign` and forgets what is too old to matter.
-    pub fn count(&mut self, campaign: &str, now: Timestamp) {
+    /// Counts a message of `campaign` for what a limit can ask of it, and forgets what is too old to matter. Which of the
+    /// totals cannot matter any more is not known here: see [`Received::forget`].
+    pub fn count(&mut self, campaign: &str, limits: &Limits, now: Timestamp) {
         self.recent.retain(|(at, _)| *at > now.minus(DAILY_PERIOD));
         self.recent.push((now, campaign.to_owned()));
+        if limits.total.is_none() {
+            return;
+        }
         match self.totals.iter_mut().find(|(of, _)| of == campaign) {
             Some((_, total)) => *total += 1,
             None => self.totals.push((campaign.to_owned(), 1)),
         }
+    }
+
+    /// Forgets the totals of campaigns that are over: nothing is sent by them any more.
+    pub fn forget(&mut self, is_over: impl Fn(&str) -> bool) {
+        self.totals.retain(|(campaign, _)| !is_over(campaign));
     }
 
     fn exceeds(&self, limits: &Limits, campaign: &str, now: Timestamp) -> Option<SendStatus> {
@@ -187,8 +223,8 @@ impl Received {
     }
 }
 
-/// Decides about one endpoint of a run, on its state now (spec/50 §7). `enabled` says whether a channel of the application
-/// can be sent on. The order of the tests is the order in which reasons win.
+/// Decides about one endpoint of a run, on its state now (spec/50 §7). The plan's limits are those in force
+/// ([`Limits::or_defaults`]). `enabled` says whether a channel of the application can be sent on. The order of the tests is the order in which reasons win.
 pub fn decide(
     plan: &Plan,
     campaign: &str,
@@ -207,15 +243,15 @@ pub fn decide(
     if endpoint.status == EndpointStatus::Inactive {
         return skip(shown, SendStatus::Inactive);
     }
-    let (Some(channel), Some(address)) = (endpoint.channel_type, &endpoint.address) else {
-        return skip(shown, SendStatus::MissingAddress);
-    };
+    let Some(channel) = endpoint.channel_type else { return skip(shown, SendStatus::MissingChannel) };
+    let address = endpoint.address.as_deref().or(channel.needs_no_address().then_some(""));
+    let Some(address) = address else { return skip(shown, SendStatus::MissingAddress) };
     let Some(treatment) = treatment else { return skip(0, SendStatus::Holdout) };
     let message = &plan.treatments[usize::from(treatment)];
-    if !(channel == ChannelType::Email && message.email.is_some()) {
+    if !message.channels.contains(&channel) {
         return skip(treatment, SendStatus::ChannelMismatch);
     }
-    if !enabled(channel) {
+    if channel != ChannelType::Email || message.email.is_none() || !enabled(channel) {
         return skip(treatment, SendStatus::UnsupportedChannel);
     }
     if let Some(status) = received.exceeds(&plan.limits, campaign, now) {
@@ -225,5 +261,5 @@ pub fn decide(
     if plan.quiet_time.as_ref().is_some_and(|quiet_time| quiet_time.holds(zone, now)) {
         return skip(treatment, SendStatus::QuietTime);
     }
-    Decision::Deliver { treatment, channel, address: address.clone() }
+    Decision::Deliver { treatment, channel, address: address.to_owned() }
 }

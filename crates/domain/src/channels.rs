@@ -87,6 +87,15 @@ impl ChannelType {
         )
     }
 
+    /// An address as it is compared: whoever writes a mail address in other letters' case means the same mailbox. What is
+    /// stored and shown stays as it was sent.
+    pub fn folded_address(self, address: &str) -> String {
+        match self {
+            Self::Email => address.to_lowercase(),
+            _ => address.to_owned(),
+        }
+    }
+
     /// An endpoint of this channel is reached without an address.
     pub const fn needs_no_address(self) -> bool {
         matches!(self, Self::InApp)

@@ -11,6 +11,7 @@ use crate::ids::{EndpointId, RequestId, UserId};
 use crate::time::Timestamp;
 
 mod document;
+mod size;
 mod update;
 
 pub use document::document;
@@ -27,8 +28,10 @@ pub const ATTRIBUTE_NAME_CHARACTERS_MAX: usize = 50;
 pub const ATTRIBUTE_VALUE_CHARACTERS_MAX: usize = 100;
 /// Values of one attribute.
 pub const ATTRIBUTE_VALUES_MAX: usize = 50;
-/// Bytes of an endpoint: its texts and names added up.
+/// Bytes of an endpoint: see [`Endpoint::bytes`].
 pub const ENDPOINT_BYTES_MAX: usize = 15 * 1024;
+/// Bytes of a user's attributes: as many as an endpoint may have, of which they are a part on the wire.
+pub const USER_BYTES_MAX: usize = ENDPOINT_BYTES_MAX;
 /// Characters of an endpoint id. The service names no limit; a longer id is a mistake.
 pub const ENDPOINT_ID_CHARACTERS_MAX: usize = 255;
 

@@ -9,12 +9,18 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::endpoints::{EndpointUpdate, Invalid, check_endpoint_id};
+use crate::names::NameHashes;
 use crate::time::Timestamp;
 
+mod names;
 #[cfg(test)]
 mod tests;
 mod visitors;
 
+pub use names::{ATTRIBUTE_KEYS_MAX, EVENT_TYPES_MAX, EventNames, METRIC_KEYS_MAX, Name, NameKind};
+
+/// Endpoints of one request: as many as there can be events, and as in UpdateEndpointsBatch (spec/95-limits.md §2).
+pub const ENDPOINTS_MAX: usize = 100;
 /// Events of one request, over all its endpoints (spec/95-limits.md §2).
 pub const EVENTS_MAX: usize = 100;
 /// Bytes of one event.
@@ -51,6 +57,8 @@ pub struct EventItem<'a> {
     pub timestamp: Timestamp,
     /// Why this event is not taken: the `Message` of its 400.
     pub fault: Option<EventFault>,
+    /// Its names that were not known to the application when the batch was read; see [`EventBatch::parse_known`].
+    pub new_names: Vec<Name<'a>>,
 }
 
 /// Why an event is not taken.
@@ -82,14 +90,33 @@ pub enum EventFault {
     WrongSessionDuration,
     #[error("Event is larger than 1000 KB")]
     TooLarge,
+    #[error("Too many custom event types: an application has at most {EVENT_TYPES_MAX}")]
+    TooManyTypes,
+    #[error("Too many attribute keys: the events of an application have at most {ATTRIBUTE_KEYS_MAX}")]
+    TooManyAttributeKeys,
+    #[error("Too many metric keys: the events of an application have at most {METRIC_KEYS_MAX}")]
+    TooManyMetricKeys,
 }
 
 impl<'a> EventBatch<'a> {
     /// Reads a whole body: `{"BatchItem": {"<endpoint id>": {"Endpoint": {..}, "Events": {"<event id>": {..}}}}}`. Fails when
-    /// it is not of that shape or holds more than [`EVENTS_MAX`] events: a 400 for the call. Faults of single events are
-    /// marked on them.
+    /// it is not of that shape or holds more than [`EVENTS_MAX`] events or [`ENDPOINTS_MAX`] endpoints: a 400 for the call.
+    /// Faults of single events are marked on them.
     pub fn parse(body: &'a str) -> Result<Self, Invalid> {
-        let mut batch = visitors::batch(body).map_err(|fault| Invalid::new(fault.to_string()))?;
+        Self::read(body, None)
+    }
+
+    /// As [`Self::parse`]; collects the names that are not among `known` in the events that have no fault. Of those it is not
+    /// decided here whether the application may have them: [`EventNames::take`] does.
+    pub fn parse_known(body: &'a str, known: &NameHashes) -> Result<Self, Invalid> {
+        Self::read(body, Some(known))
+    }
+
+    fn read(body: &'a str, known: Option<&NameHashes>) -> Result<Self, Invalid> {
+        let mut batch = visitors::batch(body, known).map_err(|fault| Invalid::new(fault.to_string()))?;
+        if batch.items.len() > ENDPOINTS_MAX {
+            return Err(Invalid::new(format!("A request holds at most {ENDPOINTS_MAX} endpoints")));
+        }
         if batch.events() > EVENTS_MAX {
             return Err(Invalid::new(format!("A request holds at most {EVENTS_MAX} events")));
         }

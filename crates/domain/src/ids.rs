@@ -3,6 +3,7 @@
 //! An id is the text that the wire shows. Ids of applications, segments, campaigns, jobs and activities are 32 lower-case
 //! hexadecimal characters (spec/00-overview.md §1); endpoint and user ids are chosen by the caller.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -80,4 +81,12 @@ impl EndpointId {
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
     }
+}
+
+/// As [`EndpointId::folded`], borrowed where the text is folded already: what most apps send.
+pub fn folded(endpoint_id: &str) -> Cow<'_, str> {
+    if endpoint_id.is_ascii() && !endpoint_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(endpoint_id);
+    }
+    Cow::Owned(endpoint_id.to_lowercase())
 }

@@ -141,11 +141,11 @@ pub fn is_gzip(start: &[u8]) -> bool {
 }
 
 /// The id of an endpoint that comes without one: 32 hexadecimal characters, the same whenever the same channel and address
-/// are imported, so that a second import doubles nobody.
+/// (in whatever letters' case, if it is a mail address) are imported, so that a second import doubles nobody.
 pub fn endpoint_id(channel: ChannelType, address: &str) -> String {
     let mut text = channel.as_str().to_owned();
     text.push('\0');
-    text.push_str(address);
+    text.push_str(&channel.folded_address(address));
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     digest.as_ref()[..16].iter().fold(String::with_capacity(32), |mut id, byte| {
         for nibble in [byte >> 4, byte & 15] {

@@ -7,12 +7,14 @@
 pub mod audience;
 pub mod campaigns;
 pub mod channels;
+pub mod email;
 pub mod endpoints;
 pub mod events;
 pub mod ids;
 pub mod import;
 pub mod jobs;
 pub mod messages;
+pub mod names;
 pub mod records;
 pub mod rendering;
 pub mod segments;

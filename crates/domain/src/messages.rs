@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::campaigns::{EmailContent, parse_template};
 use crate::channels::ChannelType;
+use crate::email::parse_headers;
 use crate::endpoints::{Endpoint, EndpointStatus, Invalid, OptOut};
+use crate::ids::AppId;
 use crate::records::SendStatus;
 use crate::rendering::Substitutions;
 
@@ -30,7 +32,9 @@ pub struct DirectRequest {
 /// What is particular to one recipient.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
+    /// A template, as the message's body is one.
     pub body: Option<String>,
+    /// A template: the subject of a mail.
     pub title: Option<String>,
     pub substitutions: Substitutions,
 }
@@ -43,6 +47,7 @@ pub struct DirectEmail {
     pub return_path: Option<String>,
     /// A whole message; nothing else of the content is used.
     pub raw: Option<Vec<u8>>,
+    /// Those of the default message, and over them those of the email message.
     pub substitutions: Substitutions,
 }
 
@@ -88,14 +93,19 @@ impl DirectRequest {
         self.email().map(drop)
     }
 
-    /// The mail; `None` when the request has neither an email message nor an email template.
+    /// The mail; `None` when the request has neither an email message, nor a default message, nor an email template. The
+    /// email message overrides the default one, and with a template the texts come from that (spec/80 §1).
     pub fn email(&self) -> Result<Option<DirectEmail>, Invalid> {
         let message = self.message_configuration.email_message.as_ref();
+        let default = self.message_configuration.default_message.as_ref();
+        let default_body = default.and_then(|message| message.body.as_ref());
         let template = self.template_configuration.as_ref().and_then(|it| it.email_template.as_ref());
-        if message.is_none() && template.is_none() {
+        if message.is_none() && default_body.is_none() && template.is_none() {
             return Ok(None);
         }
-        let mut email = DirectEmail::default();
+        let default_values = default.and_then(|message| message.substitutions.clone());
+        let mut email =
+            DirectEmail { substitutions: default_values.unwrap_or_default(), ..DirectEmail::default() };
         if let Some(message) = message {
             let part =
                 |part: &Option<wire::SimpleEmailPart>| part.as_ref().and_then(|part| part.data.clone());
@@ -103,12 +113,7 @@ impl DirectRequest {
                 email.content.subject = part(&simple.subject);
                 email.content.html = part(&simple.html_part);
                 email.content.text = part(&simple.text_part);
-                let headers = simple.headers.iter().flatten();
-                email.content.headers = headers
-                    .filter_map(|header| {
-                        Some((header.name.clone()?, header.value.clone().unwrap_or_default()))
-                    })
-                    .collect();
+                email.content.headers = parse_headers(simple.headers.as_deref())?;
             }
             if email.content.text.is_none() {
                 email.content.text.clone_from(&message.body);
@@ -117,39 +122,21 @@ impl DirectRequest {
             email.reply_to = message.reply_to_addresses.clone().unwrap_or_default();
             email.return_path.clone_from(&message.feedback_forwarding_address);
             email.raw = message.raw_email.as_ref().and_then(|raw| raw.data.clone()).map(|blob| blob.0);
-            email.substitutions = message.substitutions.clone().unwrap_or_default();
+            email.substitutions.extend(message.substitutions.clone().unwrap_or_default());
         }
         email.content.template = template.map(parse_template).transpose()?;
         let content = &email.content;
         let has_body = content.html.is_some() || content.text.is_some();
-        let default = self.message_configuration.default_message.as_ref();
         if !has_body && content.template.is_none() && email.raw.is_none() {
-            email.content.text = default.and_then(|message| message.body.clone());
+            email.content.text = default_body.cloned();
         }
         Ok(Some(email))
     }
+}
 
-    /// What is particular to an address.
-    pub fn of_address(&self, address: &str) -> Overrides {
-        let Some(configuration) = self.addresses.get(address) else { return Overrides::default() };
-        Overrides {
-            body: configuration.body_override.clone(),
-            title: configuration.title_override.clone(),
-            substitutions: configuration.substitutions.clone().unwrap_or_default(),
-        }
-    }
-
-    /// What is particular to an endpoint that was named, or to the user through whom it was found.
-    pub fn of_endpoint(&self, id: &str, user: Option<&str>) -> Overrides {
-        let named = self.endpoints.get(id).or_else(|| {
-            self.endpoints
-                .iter()
-                .find(|(name, _)| name.to_lowercase() == id)
-                .map(|(_, configuration)| configuration)
-        });
-        let configuration = user.and_then(|user| self.users.get(user)).or(named);
-        let Some(configuration) = configuration else { return Overrides::default() };
-        Overrides {
+impl From<&wire::AddressConfiguration> for Overrides {
+    fn from(configuration: &wire::AddressConfiguration) -> Self {
+        Self {
             body: configuration.body_override.clone(),
             title: configuration.title_override.clone(),
             substitutions: configuration.substitutions.clone().unwrap_or_default(),
@@ -157,43 +144,65 @@ impl DirectRequest {
     }
 }
 
-/// Whether a direct message goes to an endpoint; the error is its status and text (spec/80 §1, spec/97 §1.4).
+impl From<&wire::EndpointSendConfiguration> for Overrides {
+    fn from(configuration: &wire::EndpointSendConfiguration) -> Self {
+        Self {
+            body: configuration.body_override.clone(),
+            title: configuration.title_override.clone(),
+            substitutions: configuration.substitutions.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Why a direct message is not sent: its status, and the StatusMessage of the answer.
+pub type Withheld = (SendStatus, String);
+
+/// Whether a direct message goes to an endpoint (spec/80 §1, spec/97 §1.2 and §1.4).
 pub fn decide_direct(
     endpoint: Option<&Endpoint>,
     has_email: bool,
+    app: &AppId,
     enabled: impl Fn(ChannelType) -> bool,
-) -> Result<(ChannelType, String), (SendStatus, &'static str)> {
-    let endpoint = endpoint.ok_or((SendStatus::EndpointDeleted, "Endpoint not found"))?;
+) -> Result<(ChannelType, String), Withheld> {
+    let withheld = |status: SendStatus, text: &str| (status, text.to_owned());
+    let endpoint = endpoint.ok_or_else(|| withheld(SendStatus::EndpointDeleted, "Endpoint not found"))?;
     if endpoint.opt_out == OptOut::All {
-        return Err((SendStatus::OptOut, "Endpoint is opted out"));
+        // Clients look for the words "opted out" (spec/97 §1.2).
+        return Err(withheld(SendStatus::OptOut, "Endpoint is opted out"));
     }
     if endpoint.status == EndpointStatus::Inactive {
-        return Err((SendStatus::Inactive, "Endpoint is inactive"));
+        return Err(withheld(SendStatus::Inactive, "Endpoint is inactive"));
     }
-    let (Some(channel), Some(address)) = (endpoint.channel_type, &endpoint.address) else {
-        return Err((SendStatus::MissingAddress, "Endpoint has no address or channel"));
-    };
-    check_channel(channel, has_email, enabled)?;
+    let channel =
+        endpoint.channel_type.ok_or_else(|| withheld(SendStatus::MissingChannel, "Missing ChannelType"))?;
+    let address =
+        endpoint.address.as_ref().ok_or_else(|| withheld(SendStatus::MissingAddress, "Missing Address"))?;
+    check_channel(channel, has_email, app, enabled)?;
     Ok((channel, address.clone()))
 }
 
-/// Whether a message can go out on a channel.
+/// Whether a message can go out on a channel. The texts for mail are those of spec/97 §1.2 and §1.4.
 pub fn check_channel(
     channel: ChannelType,
     has_email: bool,
+    app: &AppId,
     enabled: impl Fn(ChannelType) -> bool,
-) -> Result<(), (SendStatus, &'static str)> {
+) -> Result<(), Withheld> {
+    let channel_name = channel.as_str();
     if channel != ChannelType::Email {
-        return Err((SendStatus::UnsupportedChannel, "Channel is not supported yet"));
+        let text = format!("Messages to endpoints of type {channel_name} are not supported by this version");
+        return Err((SendStatus::UnsupportedChannel, text));
     }
     if !has_email {
-        return Err((SendStatus::ChannelMismatch, "Either template or email message must be specified"));
+        let text = "Either template or email message must be specified";
+        return Err((SendStatus::ChannelMismatch, text.to_owned()));
     }
     if !enabled(channel) {
-        return Err((
-            SendStatus::UnsupportedChannel,
-            "No channel of type EMAIL is enabled for the application",
-        ));
+        let text = format!("No channel of type {channel_name} is enabled for the application {app}");
+        return Err((SendStatus::UnsupportedChannel, text));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,22 @@ pub enum Body<'a> {
         #[serde(borrow)]
         outcomes: Outcomes<'a>,
     },
+    /// As `Events`, of an account that has as many endpoints as it may: none is made.
+    EventsOfKnown {
+        json: &'a str,
+    },
+    /// As `Import`, of such an account.
+    ImportOfKnown {
+        #[serde(borrow)]
+        piece: ImportPiece<'a>,
+    },
+}
+
+impl Body<'_> {
+    /// Whether endpoints that do not exist are made. Part of the record, because folding knows nothing of quotas.
+    pub fn may_create(&self) -> bool {
+        !matches!(self, Self::EventsOfKnown { .. } | Self::ImportOfKnown { .. })
+    }
 }
 
 /// An endpoint and what was said of it.
@@ -172,10 +188,13 @@ pub enum SendStatus {
     /// The endpoint was deleted after the run began.
     EndpointDeleted,
     Throttled,
+    MissingChannel,
+    /// The campaign, or its segment, was deleted after the run began.
+    Cancelled,
 }
 
 impl SendStatus {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Success,
         Self::FailurePermanent,
         Self::TransientFailure,
@@ -195,9 +214,11 @@ impl SendStatus {
         Self::RenderingFailure,
         Self::EndpointDeleted,
         Self::Throttled,
+        Self::MissingChannel,
+        Self::Cancelled,
     ];
 
-    /// The name in records, metrics and answers.
+    /// The name in records and in what is told of a delivery.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "SUCCESS",
@@ -219,7 +240,64 @@ impl SendStatus {
             Self::RenderingFailure => "RENDERING_FAILURE",
             Self::EndpointDeleted => "ENDPOINT_DELETED",
             Self::Throttled => "THROTTLED",
+            Self::MissingChannel => "MISSING_CHANNEL",
+            Self::Cancelled => "CANCELLED",
         }
+    }
+
+    /// The name among a campaign's execution metrics: those of spec/70-analytics.md §2 where it has one.
+    pub const fn metric(self) -> &'static str {
+        match self {
+            Self::OptOut => "ENDPOINT_OPT_OUT",
+            Self::MissingAddress => "ENDPOINT_MISSING_ADDRESS",
+            Self::MissingChannel => "ENDPOINT_MISSING_CHANNEL",
+            Self::ChannelMismatch => "ENDPOINT_CHANNEL_MISMATCH",
+            Self::DuplicateAddress => "DUPLICATE_ENDPOINT",
+            Self::Holdout => "TREATMENT_HOLDOUT",
+            Self::FailurePermanent => "PERMANENT_FAILURE",
+            Self::DailyCap => "DAILY_CAP_EXCEEDED",
+            Self::Success
+            | Self::TransientFailure
+            | Self::Deferred
+            | Self::Unknown
+            | Self::CampaignCap
+            | Self::QuietTime
+            | Self::Inactive
+            | Self::UnsupportedChannel
+            | Self::Expired
+            | Self::RenderingFailure
+            | Self::EndpointDeleted
+            | Self::Throttled
+            | Self::Cancelled => self.as_str(),
+        }
+    }
+
+    /// A message was made for the recipient, whatever became of it: not withheld by a rule.
+    pub const fn was_attempted(self) -> bool {
+        matches!(
+            self,
+            Self::Success
+                | Self::FailurePermanent
+                | Self::TransientFailure
+                | Self::Deferred
+                | Self::Unknown
+                | Self::RenderingFailure
+                | Self::Throttled
+        )
+    }
+
+    /// The recipient should have got the message and did not: no rule of the campaign or choice of the recipient withheld it.
+    pub const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::FailurePermanent
+                | Self::TransientFailure
+                | Self::UnsupportedChannel
+                | Self::Expired
+                | Self::RenderingFailure
+                | Self::Throttled
+                | Self::Cancelled
+        )
     }
 
     /// Nothing more will happen to this recipient.
@@ -262,5 +340,16 @@ mod tests {
         assert!(matches!(Record::decode(&[9]), Err(RecordError::UnknownFormat(9))));
         assert!(Record::decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(Record::decode(&[]).is_err());
+    }
+
+    #[test]
+    fn a_status_has_a_name_of_its_own_everywhere_and_one_meaning() {
+        let names: std::collections::BTreeSet<_> = SendStatus::ALL.iter().map(|it| it.as_str()).collect();
+        let metrics: std::collections::BTreeSet<_> = SendStatus::ALL.iter().map(|it| it.metric()).collect();
+        assert_eq!((names.len(), metrics.len()), (SendStatus::ALL.len(), SendStatus::ALL.len()));
+        assert!(!SendStatus::Success.is_failure() && !SendStatus::Unknown.is_failure());
+        // Stored by position.
+        assert_eq!(postcard::to_allocvec(&SendStatus::Throttled).unwrap(), [18]);
+        assert_eq!(postcard::to_allocvec(&SendStatus::Cancelled).unwrap(), [20]);
     }
 }

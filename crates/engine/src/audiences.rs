@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::audience::{AppKey, Audience};
+use domain::audience::{AppKey, Audience, Summary};
 use domain::endpoints::{Endpoint, User};
 use domain::time::Timestamp;
 use store::key::KeyRange;
@@ -15,6 +15,7 @@ use store::value::decode;
 use store::{Key, Kv, KvError, Table};
 
 use crate::index::Index;
+use crate::usage::Usage;
 
 /// Rows read per scan while an index is built.
 const SCAN_ROWS: usize = 4_096;
@@ -38,6 +39,8 @@ enum State {
 #[derive(Debug, Default)]
 pub struct Audiences {
     apps: RwLock<HashMap<AppKey, Arc<RwLock<State>>>>,
+    /// How many endpoints there are, known before the indexes are built.
+    pub usage: Usage,
 }
 
 impl Audiences {
@@ -47,14 +50,21 @@ impl Audiences {
         let mut range = Key::new(Table::Audiences).prefix();
         loop {
             let rows = kv.scan(range, SCAN_ROWS).await?;
-            for (key, _) in &rows {
+            for (key, row) in &rows {
                 let mut components = key.components();
-                if let (Some(account), Some(app)) = (components.text(), components.text()) {
-                    found.push(AppKey { account: account.into(), app: app.into() });
+                let summary: Summary = decode(&row.value)?;
+                if let (Some(account), Some(app), false) =
+                    (components.text(), components.text(), summary.deleted)
+                {
+                    let app = AppKey { account: account.into(), app: app.into() };
+                    self.usage.set(&app, summary.endpoints);
+                    found.push(app);
                 }
             }
             match rows.last() {
-                Some((last, _)) if rows.len() == SCAN_ROWS => range = Key::new(Table::Audiences).prefix_after(last),
+                Some((last, _)) if rows.len() == SCAN_ROWS => {
+                    range = Key::new(Table::Audiences).prefix_after(last)
+                }
                 _ => break,
             }
         }
@@ -104,7 +114,8 @@ impl Audiences {
     /// Whether every index is built.
     pub fn are_ready(&self) -> bool {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
-        apps.values().all(|slot| matches!(&*slot.read().unwrap_or_else(PoisonError::into_inner), State::Ready(_)))
+        apps.values()
+            .all(|slot| matches!(&*slot.read().unwrap_or_else(PoisonError::into_inner), State::Ready(_)))
     }
 
     /// Asks an index; `None` while it is being built. An application without an audience has an empty one.
@@ -123,6 +134,9 @@ impl Audiences {
             let empty = || Arc::new(RwLock::new(State::Ready(Box::new(Index::new()))));
             Arc::clone(apps.entry(app.clone()).or_insert_with(empty))
         });
+        if audience.summary_dirty {
+            self.usage.set(app, audience.summary.endpoints);
+        }
         let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
         let changes = changes(audience);
         match &mut *state {
@@ -132,7 +146,21 @@ impl Audiences {
     }
 
     pub(crate) fn remove(&self, app: &AppKey) {
-        self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(app);
+        self.usage.set(app, 0);
+        if self.slot(app).is_some() {
+            self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(app);
+        }
+    }
+
+    /// Bytes that all indexes take; one that is being built counts nothing yet.
+    pub fn bytes(&self) -> usize {
+        let slots: Vec<_> =
+            self.apps.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let bytes = |slot: &Arc<RwLock<State>>| match &*slot.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Building(_) => 0,
+            State::Ready(index) => index.bytes(),
+        };
+        slots.iter().map(bytes).sum()
     }
 
     fn slot(&self, app: &AppKey) -> Option<Arc<RwLock<State>>> {
@@ -146,7 +174,8 @@ fn changes(audience: &Audience) -> impl Iterator<Item = Change> + '_ {
     let users = users.map(|(id, slot)| Change::User(id.clone(), slot.value.clone()));
     let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
     let endpoints = audience.endpoints.values().filter(|slot| slot.dirty);
-    let endpoints = endpoints.filter_map(|slot| slot.value.clone()).map(|value| Change::Endpoint(Box::new(value)));
+    let endpoints =
+        endpoints.filter_map(|slot| slot.value.clone()).map(|value| Change::Endpoint(Box::new(value)));
     let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
     users.chain(removed).chain(endpoints).chain(touched)
 }

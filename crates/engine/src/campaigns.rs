@@ -17,17 +17,20 @@ use store::tables::definitions;
 use store::tables::due::{Due, Task};
 use store::tables::outbox::{Lane, PAGE_RECIPIENTS_MAX, Page, Recipient, Source, page_key};
 use store::value::{decode, encode};
-use store::{Batch, Durability, Key, KvError, Version};
+use store::{Batch, Durability, Key, KvError, Version, Versioned};
 
 use crate::Engine;
 use crate::handle::SHARD;
 use crate::segments::{SelectError, select};
+use crate::templates;
 
 /// Recipients of a run that are paged and not sent yet, at most: what a pause or a crash leaves in the outbox.
 pub const AHEAD_RECIPIENTS_MAX: u64 = 100_000;
 /// Pages written in one commit.
 const PAGES_PER_STEP: usize = 10;
-/// The wait before a run looks again whether it may page on, and before a start that found its index unbuilt.
+/// The wait before a run that is far enough ahead looks again: less than what is ahead takes to send.
+const NO_ROOM_AGAIN: Duration = Duration::from_secs(1);
+/// The wait before a start that found its index unbuilt.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A due row that is being carried out.
@@ -45,7 +48,14 @@ impl DueRow {
         batch.delete(self.key.clone());
     }
 
-    /// Puts the row off.
+    /// Puts the row off. Not durable at once: after a crash it is looked at too early, that is all.
+    pub(crate) async fn put_off(&self, engine: &Engine, at: Timestamp) -> Result<(), KvError> {
+        let mut batch = Batch::default();
+        self.again(&mut batch, at);
+        commit_as(engine, batch, Durability::Buffered).await
+    }
+
+    /// Writes the row again, to be looked at later.
     pub(crate) fn again(&self, batch: &mut Batch, at: Timestamp) {
         self.done(batch);
         batch.put(self.due.key(SHARD, at), encode(&self.due));
@@ -73,11 +83,7 @@ pub(crate) async fn start(engine: &Engine, row: &DueRow, campaign: &str) -> Resu
             state.status = if run.audience == 0 { Status::Completed } else { Status::Executing };
             state.run = Some(run.id);
         }
-        Begin::NotYet => {
-            let mut batch = Batch::default();
-            row.again(&mut batch, now.plus(LOOK_AGAIN));
-            return commit(engine, batch).await;
-        }
+        Begin::NotYet => return row.put_off(engine, now.plus(LOOK_AGAIN)).await,
         Begin::Never(status, fault) => {
             state.due = None;
             state.status = status;
@@ -115,6 +121,9 @@ async fn begin(
     if !plan.may_start(scheduled, now) {
         return Ok(Begin::Never(Status::Completed, "the run was due too long ago".to_owned()));
     }
+    if let Some(fault) = missing_template(engine, app, &plan).await? {
+        return Ok(Begin::Never(Status::Invalid, fault));
+    }
     match select(engine, app, &plan.segment, plan.segment_version, now).await {
         Ok(audience) => Ok(Begin::Run(Box::new(plan), audience)),
         Err(SelectError::NotReady) => Ok(Begin::NotYet),
@@ -122,6 +131,17 @@ async fn begin(
         Err(SelectError::Invalid(fault)) => Ok(Begin::Never(Status::Invalid, fault)),
         Err(SelectError::Kv(error)) => Err(error),
     }
+}
+
+/// What is wrong with the templates of a plan, if anything is.
+async fn missing_template(engine: &Engine, app: &AppKey, plan: &Plan) -> Result<Option<String>, KvError> {
+    let mails = plan.treatments.iter().filter_map(|treatment| treatment.email.as_ref());
+    for template in mails.filter_map(|email| email.template.as_ref()) {
+        if templates::resolve(&*engine.kv, &app.account, "EMAIL", template).await?.body.is_none() {
+            return Ok(Some(format!("the template {} or its version does not exist", template.name)));
+        }
+    }
+    Ok(None)
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of it is what a run is made of")]
@@ -155,7 +175,6 @@ fn write_run(
         next_ordinal: 0,
         pages: 0,
         paged: 0,
-        is_paged: audience.is_empty(),
     };
     let progress = Progress {
         run: id.clone(),
@@ -166,9 +185,9 @@ fn write_run(
         done: 0,
         treatments: vec![BTreeMap::new(); plan.treatments.len()],
     };
-    batch.put(run_key(app, &id), encode(&run));
     batch.put(progress_key(app, campaign, &id), encode(&progress));
-    if !run.is_paged {
+    if !audience.is_empty() {
+        batch.put(run_key(app, &id), encode(&run));
         let task = Task::CampaignStep { campaign: campaign.to_owned(), run: id };
         let due = Due { app: app.clone(), task, scheduled };
         batch.put(due.key(SHARD, now), encode(&due));
@@ -176,50 +195,91 @@ fn write_run(
     run
 }
 
-/// Writes the next pages of a run, the moved cursor and the next due row in one commit.
+/// Writes the next pages of a run, the moved cursor and the next due row in one commit. Once everybody is in a page the run
+/// is gone: what it did stays as its progress.
 pub(crate) async fn step(engine: &Engine, row: &DueRow, campaign: &str, run_id: &str) -> Result<(), KvError> {
     let app = &row.due.app;
     let now = engine.context.now();
-    let key = run_key(app, run_id);
-    let rows = engine.kv.get_many(&[key.clone(), progress_key(app, campaign, run_id)]).await?;
-    let [Some(found), Some(progress)] = &rows[..] else {
-        let mut batch = Batch::default();
+    let mut batch = Batch::default();
+    let keys = [run_key(app, run_id), progress_key(app, campaign, run_id), state_key(app, campaign)];
+    let mut rows = engine.kv.get_many(&keys).await?.into_iter();
+    let [run_key, progress_key, state_key] = keys;
+    let [found, progress, state] = [rows.next().flatten(), rows.next().flatten(), rows.next().flatten()];
+    let Some(found) = found else {
         row.done(&mut batch);
         return commit(engine, batch).await;
     };
     let mut run: Run = decode(&found.value)?;
-    let progress: Progress = decode(&progress.value)?;
-    let mut batch = Batch::default();
+    batch.check(run_key.clone(), found.version);
+    let goes_on = match &state {
+        Some(state) => decode::<CampaignState>(&state.value)?.status != Status::Deleted,
+        None => false,
+    };
+    let progress: Progress = match progress {
+        Some(progress) if goes_on => decode(&progress.value)?,
+        progress => {
+            row.done(&mut batch);
+            remove_run(&mut batch, app, &run);
+            batch.check(state_key, state.as_ref().map_or(Version::ABSENT, |state| state.version));
+            cut_short(&mut batch, progress_key, progress, state.is_some(), now)?;
+            return commit(engine, batch).await;
+        }
+    };
     let ahead = run.paged.saturating_sub(progress.done);
     let room = AHEAD_RECIPIENTS_MAX.saturating_sub(ahead) as usize;
-    if room < PAGE_RECIPIENTS_MAX && !run.is_paged {
-        row.again(&mut batch, now.plus(LOOK_AGAIN));
-        return commit(engine, batch).await;
+    if room < PAGE_RECIPIENTS_MAX {
+        return row.put_off(engine, now.plus(NO_ROOM_AGAIN)).await;
     }
-    batch.check(key.clone(), found.version);
     let ordinals = next_ordinals(engine, app, &run, room.min(PAGES_PER_STEP * PAGE_RECIPIENTS_MAX)).await?;
+    let mut queue = None;
     for page in ordinals.chunks(PAGE_RECIPIENTS_MAX) {
         let page = make_page(app, &mut run, page, now);
-        batch.put(page_key(SHARD, page.lane, now, &page.id), encode(&page));
+        batch.put(page_key(SHARD, &page, now), encode(&page));
+        queue = Some(page.queue());
     }
     match ordinals.last() {
-        Some(last) => run.next_ordinal = last + 1,
-        None => run.is_paged = true,
-    }
-    if run.paged >= run.audience {
-        run.is_paged = true;
-    }
-    if run.is_paged {
-        row.done(&mut batch);
-        for chunk in &run.chunks {
-            batch.delete(chunk_key(app, run_id, *chunk));
+        Some(last) if run.paged < run.audience => {
+            run.next_ordinal = last + 1;
+            batch.put(run_key, encode(&run));
+            row.again(&mut batch, now);
         }
-    } else {
-        row.again(&mut batch, now);
+        _ => {
+            row.done(&mut batch);
+            remove_run(&mut batch, app, &run);
+        }
     }
-    batch.put(key, encode(&run));
     commit(engine, batch).await?;
-    engine.wake_dispatchers();
+    if let Some(queue) = queue {
+        engine.queues.written(Lane::Campaign, queue, now);
+    }
+    Ok(())
+}
+
+/// Nothing more of the run is paged.
+fn remove_run(batch: &mut Batch, app: &AppKey, run: &Run) {
+    batch.delete(run_key(app, &run.id));
+    for chunk in &run.chunks {
+        batch.delete(chunk_key(app, &run.id, *chunk));
+    }
+}
+
+/// Ends the activity of a run whose campaign was stopped; that of a campaign that was deleted goes with it.
+fn cut_short(
+    batch: &mut Batch,
+    key: Key,
+    progress: Option<Versioned>,
+    is_shown: bool,
+    now: Timestamp,
+) -> Result<(), KvError> {
+    let Some(row) = progress else { return Ok(()) };
+    batch.check(key.clone(), row.version);
+    if is_shown {
+        let mut progress: Progress = decode(&row.value)?;
+        progress.ended.get_or_insert(now);
+        batch.put(key, encode(&progress));
+    } else {
+        batch.delete(key);
+    }
     Ok(())
 }
 
@@ -228,7 +288,11 @@ fn make_page(app: &AppKey, run: &mut Run, ordinals: &[u32], now: Timestamp) -> P
         id: format!("{}-{:08}", run.id, run.pages),
         app: app.clone(),
         lane: Lane::Campaign,
-        source: Source::Campaign { campaign: run.campaign.clone(), version: run.version, run: run.id.clone() },
+        source: Source::Campaign {
+            campaign: run.campaign.clone(),
+            version: run.version,
+            run: run.id.clone(),
+        },
         attempt: 1,
         created: now,
         expires: run.expires,
@@ -257,7 +321,11 @@ async fn next_ordinals(engine: &Engine, app: &AppKey, run: &Run, limit: usize) -
 
 /// Commits; a conflict means that somebody else carried the row out or changed the campaign: it is looked at again.
 async fn commit(engine: &Engine, batch: Batch) -> Result<(), KvError> {
-    match engine.kv.commit(batch, Durability::Durable).await {
+    commit_as(engine, batch, Durability::Durable).await
+}
+
+async fn commit_as(engine: &Engine, batch: Batch, durability: Durability) -> Result<(), KvError> {
+    match engine.kv.commit(batch, durability).await {
         Ok(_) | Err(KvError::Conflict(_)) => Ok(()),
         Err(error) => Err(error),
     }

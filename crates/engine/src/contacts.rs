@@ -1,5 +1,5 @@
-//! How endpoints are reached, as hashes: whether an item of PutEvents would change an endpoint's channel, address or user is
-//! known without reading the endpoint (design §5, who waits).
+//! How endpoints are reached, as hashes, and how large they are: whether an item of PutEvents would change an endpoint's
+//! channel, address or user, or could make it too large, is known without reading the endpoint (design §5, who waits).
 //!
 //! A hash that is missing or differs only means that the caller waits for the projection; so the memory is bounded by simply
 //! starting over.
@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use domain::audience::{AppKey, Audience};
 use domain::channels::ChannelType;
-use domain::endpoints::EndpointUpdate;
+use domain::endpoints::{ENDPOINT_BYTES_MAX, EndpointUpdate, USER_BYTES_MAX};
+use domain::ids::folded;
 
 /// Endpoints whose contact is remembered.
 const CONTACTS_MAX: usize = 1 << 20;
@@ -23,24 +24,43 @@ pub struct Contacts {
     shards: [Mutex<HashMap<u64, Contact>>; SHARDS],
 }
 
-/// Hashes of what makes a contact; `None` where there is none.
+/// Hashes of what makes a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Contact {
     channel: Option<ChannelType>,
+    /// 0: none.
     address: u32,
+    /// 0: none.
     user: u32,
+    /// Of the endpoint; fits, because both limits do.
+    bytes: u16,
+    user_bytes: u16,
 }
 
+const _: () = assert!(ENDPOINT_BYTES_MAX < u16::MAX as usize && USER_BYTES_MAX < u16::MAX as usize);
+
 impl Contacts {
-    /// Whether the update leaves channel, address and user of a known endpoint as they are.
-    pub fn leaves(&self, app: &AppKey, folded: &str, update: &EndpointUpdate) -> bool {
-        let key = hash(&(app, folded));
-        let known = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        let Some(known) = known else { return false };
+    /// Whether the endpoint is known to exist.
+    pub fn know(&self, app: &AppKey, endpoint_id: &str) -> bool {
+        self.known(app, endpoint_id).is_some()
+    }
+
+    /// Whether the endpoint is known, and no rule but that of names can refuse the update: it leaves channel, address and user
+    /// as they are, opts out nobody who has no address, and cannot make endpoint or user too large.
+    pub fn allow(&self, app: &AppKey, endpoint_id: &str, update: &EndpointUpdate) -> bool {
+        let Some(known) = self.known(app, endpoint_id) else { return false };
         let user = update.user.as_ref().and_then(|user| user.user_id.as_deref());
         update.channel_type.is_none_or(|channel| known.channel == Some(channel))
             && update.address.as_deref().is_none_or(|address| known.address == short(Some(address)))
             && user.is_none_or(|user| known.user == short(Some(user)))
+            && (update.opt_out.is_none() || known.address != 0)
+            && usize::from(known.bytes) + update.bytes() <= ENDPOINT_BYTES_MAX
+            && usize::from(known.user_bytes) + update.user_bytes() <= USER_BYTES_MAX
+    }
+
+    fn known(&self, app: &AppKey, endpoint_id: &str) -> Option<Contact> {
+        let key = hash(&(app, &*folded(endpoint_id)));
+        self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }
 
     /// Remembers what a step of the projection wrote.
@@ -55,12 +75,32 @@ impl Contacts {
             if contacts.len() >= CONTACTS_MAX / SHARDS {
                 *contacts = HashMap::new();
             }
+            let user = endpoint.user_id.as_ref().map(|user| user.as_str());
+            let loaded = user.and_then(|user| audience.users.get(user)?.value.as_ref());
+            let user_bytes = match (user, loaded) {
+                (None, _) => 0,
+                (Some(_), Some(user)) => bytes(user.bytes()),
+                // Not loaded, so not changed; as good as full where it is not known.
+                (Some(_), None) => contacts.get(&key).map_or(u16::MAX, |before| before.user_bytes),
+            };
             let contact = Contact {
                 channel: endpoint.channel_type,
                 address: short(endpoint.address.as_deref()),
-                user: short(endpoint.user_id.as_ref().map(|user| user.as_str())),
+                user: short(user),
+                bytes: bytes(endpoint.bytes()),
+                user_bytes,
             };
             contacts.insert(key, contact);
+        }
+        // A user grows by any of its endpoints.
+        for user in audience.users.values().filter(|slot| slot.dirty).filter_map(|slot| slot.value.as_ref()) {
+            for folded in &user.endpoints {
+                let key = hash(&(app, folded.as_str()));
+                let mut contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(contact) = contacts.get_mut(&key) {
+                    contact.user_bytes = bytes(user.bytes());
+                }
+            }
         }
     }
 
@@ -73,6 +113,10 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+fn bytes(bytes: usize) -> u16 {
+    u16::try_from(bytes).unwrap_or(u16::MAX)
 }
 
 /// 0 for no text, as an update with an empty text asks for.

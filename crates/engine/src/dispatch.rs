@@ -11,12 +11,12 @@
 //! unknown and listed, and never sent again by themselves ([`recover`]).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deliver::EmailTransport;
 use domain::time::Timestamp;
-use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Source, claimed_key, pages_until};
+use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Queue, claimed_key, pages_from, place_of};
 use store::value::decode;
 use store::{Key, KvError, LogError, Version};
 use tokio::sync::Semaphore;
@@ -27,6 +27,8 @@ use crate::handle::SHARD;
 
 mod claim;
 mod content;
+mod overrides;
+mod queues;
 mod rates;
 mod recover;
 mod send;
@@ -36,13 +38,21 @@ pub use claim::delivery_id;
 pub use recover::recover;
 pub use send::send;
 pub(crate) use send::send_unrecorded;
+pub use queues::Queues;
+use queues::Entry;
 use rates::Rates;
 pub use waiters::{Deliveries, DeliveryOutcome};
 
-/// Pages that are looked at to find one that may be sent.
-const PAGES_LOOKED_AT: usize = 64;
 /// Pages and runs whose content is kept compiled.
 const CONTENTS_MAX: usize = 64;
+
+/// The first pause after a push-back that names none; doubles until the provider takes a message again.
+const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// The wait before a page is looked at again that could not be read.
+const UNREADABLE_AGAIN: Duration = Duration::from_hours(1);
+/// The wait after a claim that lost against a change of what it was made of.
+const CONFLICT_AGAIN: Duration = Duration::from_millis(1);
 
 /// What the dispatcher may do.
 #[derive(Debug, Clone)]
@@ -54,7 +64,8 @@ pub struct DispatchOptions {
     pub backoff_max: Duration,
     /// Messages a second that all pages of a lane may send together; `None`: as many as the transport takes.
     pub messages_per_second: Option<u32>,
-    /// A variable without a value: send with a blank, or do not send (spec/97 C19).
+    /// A variable without a value in a campaign's message: send with a blank, or do not send (spec/97 C19). A direct message
+    /// is sent with a blank.
     pub missing_values: MissingValues,
 }
 
@@ -96,6 +107,13 @@ pub enum Next {
     Wait(Option<Timestamp>),
 }
 
+/// What a look at a queue found.
+struct Looked {
+    claim: Option<Box<Claim>>,
+    /// When the queue is worth looking at again; `None`: it has no page.
+    entry: Option<Entry>,
+}
+
 /// Recipients that are to be handed over now; their intent is durable.
 #[derive(Debug)]
 pub struct Claim {
@@ -105,20 +123,48 @@ pub struct Claim {
     documents: Vec<Option<serde_json::Value>>,
 }
 
-/// A lane that the provider pushes back on.
+/// A lane that the provider pushes back on: it waits, longer each time, until the provider takes a message again.
 #[derive(Debug, Default)]
-pub struct Pause {
-    until: Mutex<Option<Timestamp>>,
+pub struct Pause(Mutex<PauseState>);
+
+#[derive(Debug, Default)]
+struct PauseState {
+    until: Option<Timestamp>,
+    /// Pauses since the provider took a message.
+    times: u32,
 }
 
 impl Pause {
-    fn extend(&self, until: Timestamp) {
-        let mut pause = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *pause = (*pause).max(Some(until));
+    /// Begins a pause, or goes on with the one that there is; answers its end.
+    fn begin(&self, now: Timestamp, retry_after: Option<Duration>) -> Timestamp {
+        let mut state = self.state();
+        let current = state.until.filter(|until| *until > now);
+        let wait = match (retry_after, current) {
+            (Some(wait), _) => wait,
+            // Other messages of the same moment met the same refusal.
+            (None, Some(until)) => return until,
+            (None, None) => PAUSE.saturating_mul(1 << state.times.min(16)).min(PAUSE_MAX),
+        };
+        if current.is_none() {
+            state.times += 1;
+        }
+        let until = current.map_or(now.plus(wait), |until| until.max(now.plus(wait)));
+        state.until = Some(until);
+        until
+    }
+
+    /// The provider took a message.
+    fn end(&self) {
+        self.state().times = 0;
     }
 
     fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner).filter(|until| *until > now)
+        self.state().until.filter(|until| *until > now)
+    }
+
+    fn state(&self) -> MutexGuard<'_, PauseState> {
+        // A panic cannot leave it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,6 +174,8 @@ impl Pause {
 pub struct Dispatcher {
     pub(crate) engine: Engine,
     lane: Lane,
+    /// The queues that the store had when this process started are known.
+    is_loaded: bool,
     contents: HashMap<content::ContentKey, Arc<content::Content>>,
     rates: Rates,
     sender: Sender,
@@ -164,7 +212,7 @@ impl Dispatcher {
             slots: Arc::new(Semaphore::new(slots)),
             stop,
         };
-        Self { engine, lane, contents: HashMap::new(), rates: Rates::default(), sender }
+        Self { engine, lane, is_loaded: false, contents: HashMap::new(), rates: Rates::default(), sender }
     }
 
     /// What tasks that carry out claims share with this dispatcher.
@@ -172,48 +220,75 @@ impl Dispatcher {
         self.sender.clone()
     }
 
-    /// Claims the next recipients that may be sent to.
+    /// Claims the next recipients that may be sent to, of the queue whose turn it is.
     pub async fn step(&mut self) -> Result<Next, DispatchError> {
         let now = self.engine.context.now();
-        let mut earliest: Option<Timestamp> = self.sender.pause.until(now);
-        if earliest.is_some() {
-            return Ok(Next::Wait(earliest));
+        if let Some(until) = self.sender.pause.until(now) {
+            return Ok(Next::Wait(Some(until)));
         }
-        let rows = self.engine.kv.scan(pages_until(SHARD, self.lane, now), PAGES_LOOKED_AT).await?;
-        for (key, row) in rows {
-            let page: Page = decode(&row.value).map_err(KvError::from)?;
-            let content = self.content(&page).await?;
-            match self.permits(&page, &content) {
-                Ok(permits) => {
-                    let claim = self.claim(key, row.version, page, content, permits).await?;
+        let engine = self.engine.clone();
+        if !self.is_loaded {
+            engine.queues.load(&*engine.kv, self.lane).await?;
+            self.is_loaded = true;
+        }
+        while let Some((queue, entry)) = engine.queues.take(self.lane, now) {
+            match self.look(&queue, entry, now).await {
+                Ok(Looked { claim, entry }) => {
+                    if let Some(entry) = entry {
+                        engine.queues.put_back(self.lane, queue, entry);
+                    }
                     if let Some(claim) = claim {
-                        return Ok(Next::Claim(Box::new(claim)));
+                        return Ok(Next::Claim(claim));
                     }
                 }
-                Err(at) => earliest = earliest.map_or(Some(at), |earliest| Some(earliest.min(at))),
+                Err(error) => {
+                    engine.queues.put_back(self.lane, queue, entry);
+                    return Err(error.into());
+                }
             }
         }
-        Ok(Next::Wait(earliest.or(self.next_due().await?)))
+        Ok(Next::Wait(engine.queues.next_ready(self.lane)))
     }
 
-    /// When the first page may be sent.
-    async fn next_due(&self) -> Result<Option<Timestamp>, KvError> {
-        let rows = self.engine.kv.scan(store::tables::outbox::pages(SHARD, self.lane), 1).await?;
-        Ok(rows.first().and_then(|(key, _)| store::tables::outbox::due_of(key)))
-    }
-
-    /// How many recipients of the page may be claimed now; the error is when there will be some.
-    fn permits(&mut self, page: &Page, content: &content::Content) -> Result<usize, Timestamp> {
-        let clock = &self.engine.context.clock;
-        let campaign = match (&page.source, content.messages_per_second()) {
-            (Source::Campaign { campaign, .. }, Some(per_second)) => Some((campaign.as_str(), per_second)),
-            _ => None,
+    /// Claims of the first page of a queue, if it may be sent now.
+    async fn look(&mut self, queue: &Queue, entry: Entry, now: Timestamp) -> Result<Looked, KvError> {
+        let later = |from, ready| Ok(Looked { claim: None, entry: Some(Entry { from, ready }) });
+        let pages = pages_from(SHARD, self.lane, queue, entry.from);
+        let Some((key, row)) = self.engine.kv.scan(pages, 1).await?.pop() else {
+            return Ok(Looked { claim: None, entry: None });
         };
+        let due = place_of(SHARD, self.lane, &key).map_or(entry.from, |(_, due)| due);
+        if due > now {
+            return later(due, due);
+        }
+        let page: Page = match decode(&row.value) {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(?key, %error, "a page of the outbox cannot be read: its queue is held up");
+                return later(due, now.plus(UNREADABLE_AGAIN));
+            }
+        };
+        let content = self.content(&page).await?;
+        let claimed = self.claimed(&page).await?;
+        let left = page.recipients.len().saturating_sub(claimed.0 as usize).clamp(1, CLAIM_RECIPIENTS_MAX);
+        let permits = match self.permits(queue, &content, left as u32) {
+            Ok(permits) => permits,
+            Err(at) => return later(due, at),
+        };
+        let claim = self.claim((key, row.version), page, claimed, content, permits as usize).await?;
+        let used = claim.as_ref().map_or(0, |claim| claim.documents.iter().flatten().count() as u32);
+        self.rates.give_back(&queue.campaign, permits.saturating_sub(used));
+        let ready = if claim.is_some() { now } else { now.plus(CONFLICT_AGAIN) };
+        Ok(Looked { claim: claim.map(Box::new), entry: Some(Entry { from: due, ready }) })
+    }
+
+    /// How many recipients of a queue may be claimed now; the error is when there will be some.
+    fn permits(&mut self, queue: &Queue, content: &content::Content, wanted: u32) -> Result<u32, Timestamp> {
+        let clock = &self.engine.context.clock;
+        let campaign = content.messages_per_second().map(|per_second| (queue.campaign.as_str(), per_second));
         let lane = self.sender.options.messages_per_second;
-        let permits = self.rates.take(lane, campaign, CLAIM_RECIPIENTS_MAX as u32, clock.monotonic_ms());
-        permits
-            .map(|permits| permits as usize)
-            .map_err(|wait_ms| clock.now().plus(Duration::from_millis(wait_ms)))
+        let permits = self.rates.take(lane, campaign, wanted, clock.monotonic_ms());
+        permits.map_err(|wait_ms| clock.now().plus(Duration::from_millis(wait_ms)))
     }
 
     /// How far the page is claimed, and the version of the row that says so.

@@ -1,26 +1,25 @@
-//! Due rows carried out: campaign starts and steps, the purge of deleted applications. Jobs have a worker of their own,
-//! because they take long ([`crate::jobs`]).
+//! Due rows carried out: campaign starts and steps, the end of deleted applications. Jobs have a worker of their own, because
+//! they take long ([`crate::jobs`]).
 
-use domain::audience::AppKey;
-use domain::records::{Body, Record};
+use std::time::Duration;
+
 use domain::time::Timestamp;
-use store::key::KeyRange;
-use store::tables::audiences;
 use store::tables::due::{self, Due, Task, time_of};
 use store::value::decode;
-use store::{Batch, Durability, KvError, LogError};
+use store::{KvError, LogError};
+use tokio::sync::Notify;
 
-use crate::Engine;
 use crate::campaigns::{self, DueRow};
 use crate::handle::SHARD;
-use crate::jobs::is_job;
+use crate::low_water::LowWater;
+use crate::{Engine, apps};
 
 /// Rows carried out in one step.
 const ROWS_PER_STEP: usize = 64;
 /// Rows read at once.
 const ROWS_PER_SCAN: usize = 64;
-/// Rows of a deleted application that are removed in one commit.
-const PURGE_ROWS: usize = 1_000;
+/// How often a scan begins with the earliest row there could be.
+const RESCAN_EVERY: Duration = Duration::from_mins(1);
 
 /// What cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -39,87 +38,109 @@ pub enum Next {
     Wait(Option<Timestamp>),
 }
 
+/// The due rows of one worker.
+#[derive(Debug)]
+pub struct DueQueue {
+    is_of: fn(&Task) -> bool,
+    low_water: LowWater,
+    wake: Notify,
+}
+
 /// Carries out what is due, earliest first.
 pub async fn step(engine: &Engine) -> Result<Next, DueError> {
     let now = engine.context.now();
-    let not_job = |task: &Task| !is_job(task);
-    let rows = rows(engine, due::until(SHARD, now), not_job, ROWS_PER_STEP).await?;
-    let progress = !rows.is_empty();
+    let (rows, later) = engine.due.look(engine, now, |_| true, ROWS_PER_STEP).await?;
+    if rows.is_empty() {
+        return Ok(Next::Wait(later));
+    }
     for row in rows {
         match &row.due.task {
             Task::CampaignStart { campaign } => campaigns::start(engine, &row, campaign).await?,
             Task::CampaignStep { campaign, run } => campaigns::step(engine, &row, campaign, run).await?,
-            Task::PurgeApp => purge(engine, &row).await?,
+            Task::PurgeApp => apps::purge(engine, &row).await?,
+            Task::EraseApp { record, from } => apps::erase(engine, &row, *record, from).await?,
             Task::ImportJob { .. } | Task::ExportJob { .. } => {}
         }
     }
-    if progress {
-        return Ok(Next::Progress);
-    }
-    let first = self::rows(engine, due::all(SHARD), not_job, 1).await?.pop();
-    Ok(Next::Wait(first.and_then(|row| time_of(&row.key))))
+    Ok(Next::Progress)
 }
 
-/// Up to `limit` rows of tasks that are wanted, earliest first. The others are passed by, however many they are: neither
-/// worker stands in the way of the other.
-pub(crate) async fn rows(
-    engine: &Engine,
-    range: KeyRange,
-    is_wanted: impl Fn(&Task) -> bool,
-    limit: usize,
-) -> Result<Vec<DueRow>, KvError> {
-    let mut wanted = Vec::new();
-    let mut from = range.from;
-    loop {
-        let page = engine.kv.scan(KeyRange { from, to: range.to.clone() }, ROWS_PER_SCAN).await?;
-        let next = page.last().filter(|_| page.len() == ROWS_PER_SCAN).map(|(last, _)| last.successor());
-        for (key, found) in page {
-            let due: Due = decode(&found.value)?;
-            if is_wanted(&due.task) {
-                wanted.push(DueRow { key, version: found.version, due });
-            }
-            if wanted.len() == limit {
-                return Ok(wanted);
-            }
-        }
-        match next {
-            Some(next) => from = next,
-            None => return Ok(wanted),
-        }
+impl DueQueue {
+    pub(crate) fn new(is_of: fn(&Task) -> bool) -> Self {
+        Self { is_of, low_water: LowWater::new(RESCAN_EVERY), wake: Notify::new() }
     }
-}
 
-/// Removes the rows of a deleted application: first the log says so, then page by page.
-async fn purge(engine: &Engine, row: &DueRow) -> Result<(), DueError> {
-    let app: &AppKey = &row.due.app;
-    let summary = engine.kv.get(&audiences::summary_key(app)).await?;
-    let is_deleted = match summary {
-        Some(row) => decode::<domain::audience::Summary>(&row.value).map_err(KvError::from)?.deleted,
-        None => false,
-    };
-    if !is_deleted {
-        let record = Record {
-            account: app.account.as_str(),
-            app: app.app.as_str(),
-            request_id: "",
-            body: Body::AppDeleted,
-        };
-        let position = engine.append(app, &record).await?;
-        engine.wait_projected(position).await;
+    /// Rows were written: wakes the worker.
+    ///
+    /// The worker itself need not say so. It replaces a row by one that is later, and a row that stands keeps the mark from
+    /// rising.
+    pub fn notify_one(&self) {
+        self.low_water.lower();
+        self.wake.notify_one();
     }
-    let mut batch = Batch::default();
-    for prefix in audiences::all(app) {
-        let rows = engine.kv.scan(prefix.prefix(), PURGE_ROWS).await?;
-        for (key, _) in rows {
-            batch.delete(key);
+
+    pub async fn notified(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Up to `limit` rows that are due at `now` and wanted, earliest first; if there are none, when the first row is due that
+    /// is not due yet.
+    pub(crate) async fn look(
+        &self,
+        engine: &Engine,
+        now: Timestamp,
+        is_wanted: impl Fn(&Due) -> bool,
+        limit: usize,
+    ) -> Result<(Vec<DueRow>, Option<Timestamp>), KvError> {
+        let mut wanted = Vec::new();
+        let mut later = None;
+        self.each(engine, |at, row| {
+            if at > now {
+                later = Some(at);
+            } else if is_wanted(&row.due) {
+                wanted.push(row);
+            }
+            later.is_none() && wanted.len() < limit
+        })
+        .await?;
+        Ok((wanted, later))
+    }
+
+    /// Visits the rows of this queue, earliest first, until `visit` answers false. Rows of the other one are passed by, however
+    /// many they are: neither worker stands in the way of the other.
+    pub(crate) async fn each(
+        &self,
+        engine: &Engine,
+        mut visit: impl FnMut(Timestamp, DueRow) -> bool,
+    ) -> Result<(), KvError> {
+        let now = engine.context.now();
+        let scan = self.low_water.scan(engine.context.clock.monotonic_ms());
+        let mut range = due::since(SHARD, scan.from);
+        let mut is_first = true;
+        loop {
+            let page = engine.kv.scan(range.clone(), ROWS_PER_SCAN).await?;
+            let next = page.last().filter(|_| page.len() == ROWS_PER_SCAN).map(|(last, _)| last.successor());
+            for (key, found) in page {
+                let due: Due = decode(&found.value)?;
+                if !(self.is_of)(&due.task) {
+                    continue;
+                }
+                let at = time_of(&key).ok_or_else(|| KvError::Corrupt(format!("{key:?} has no time")))?;
+                if std::mem::take(&mut is_first) {
+                    self.low_water.raise(scan, at);
+                }
+                if !visit(at, DueRow { key, version: found.version, due }) {
+                    return Ok(());
+                }
+            }
+            match next {
+                Some(next) => range.from = next,
+                None => break,
+            }
         }
-        if batch.writes.len() >= PURGE_ROWS {
-            break;
+        if is_first {
+            self.low_water.raise(scan, now);
         }
+        Ok(())
     }
-    if batch.writes.is_empty() {
-        row.done(&mut batch);
-    }
-    engine.kv.commit(batch, Durability::Durable).await?;
-    Ok(())
 }

@@ -1,23 +1,30 @@
 //! What everybody shares: the context, the seams, how far the projection is, and who is to be woken.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::records::Record;
-use store::tables::outbox::Lane;
 use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::audiences::Audiences;
 use crate::contacts::Contacts;
-use crate::dispatch::Deliveries;
+use crate::dispatch::{Deliveries, Queues};
+use crate::due::DueQueue;
+use crate::expiries;
+use crate::jobs::is_job;
+use crate::lag::Lag;
+use crate::low_water::LowWater;
+use crate::names::Names;
 use crate::objects::Objects;
 
 /// Refusals kept for those who wait for them; an older one is dropped when there are more.
 const VERDICTS_MAX: usize = 100_000;
+
+/// Verdicts of events stand behind those of the record's items.
+pub(crate) const FIRST_EVENT: u32 = 1 << 16;
 
 /// The one shard of the embedded log.
 pub const SHARD: Shard = Shard(0);
@@ -37,17 +44,20 @@ pub struct Shared {
     pub audiences: Audiences,
     /// How endpoints are reached, kept by the projection.
     pub contacts: Contacts,
+    /// Names that applications have used, kept by the projection.
+    pub names: Names,
     /// The next record that the projection will fold; everything before it is in the state and in the indexes.
     progress: watch::Sender<Position>,
     verdicts: Mutex<BTreeMap<(Position, u32), String>>,
-    /// Monotonic milliseconds at which the projection was last seen at the end of the log.
-    caught_up_ms: AtomicU64,
-    /// Wakes whoever carries out due rows.
-    pub due: Notify,
-    /// Wakes whoever carries out import and export jobs.
-    pub jobs: Notify,
-    /// Wakes the dispatcher of each lane.
-    outbox: [Notify; Lane::ALL.len()],
+    lag: Lag,
+    /// Due rows of everything but jobs; wakes whoever carries them out.
+    pub due: DueQueue,
+    /// Due rows of import and export jobs; wakes whoever carries them out.
+    pub jobs: DueQueue,
+    /// Rows that expire.
+    pub(crate) expiries: LowWater,
+    /// Which queues of the outbox have pages.
+    pub queues: Queues,
     /// Who waits for the outcome of a page.
     pub deliveries: Deliveries,
 }
@@ -72,7 +82,6 @@ impl Engine {
     }
 
     pub fn with_objects(context: Context, kv: Arc<dyn Kv>, log: Arc<dyn Log>, objects: Objects) -> Self {
-        let caught_up_ms = AtomicU64::new(context.clock.monotonic_ms());
         Self(Arc::new(Shared {
             context,
             kv,
@@ -80,20 +89,31 @@ impl Engine {
             objects,
             audiences: Audiences::default(),
             contacts: Contacts::default(),
+            names: Names::default(),
             progress: watch::Sender::new(Position(0)),
             verdicts: Mutex::default(),
-            caught_up_ms,
-            due: Notify::new(),
-            jobs: Notify::new(),
-            outbox: [Notify::new(), Notify::new()],
+            lag: Lag::default(),
+            due: DueQueue::new(|task| !is_job(task)),
+            jobs: DueQueue::new(is_job),
+            expiries: LowWater::new(expiries::RESCAN_EVERY),
+            queues: Queues::default(),
             deliveries: Deliveries::default(),
         }))
     }
 
     /// Appends a record; durable on return.
     pub async fn append(&self, app: &AppKey, record: &Record<'_>) -> Result<Position, LogError> {
-        let positions = self.log.append(vec![(partition(app, ""), record.encode().into())]).await?;
-        positions.first().copied().ok_or_else(|| LogError::Corrupt("append answered no position".to_owned()))
+        first(&self.log.append(vec![(partition(app, ""), record.encode().into())]).await?)
+    }
+
+    /// Appends the outcome of what was done already, with the space that the log keeps free for it; durable on return.
+    pub(crate) async fn append_within_reserve(
+        &self,
+        app: &AppKey,
+        record: &Record<'_>,
+    ) -> Result<Position, LogError> {
+        let records = vec![(partition(app, ""), record.encode().into())];
+        first(&self.log.append_within_reserve(records).await?)
     }
 
     /// Appends encoded records of an application, in order; durable on return.
@@ -114,27 +134,19 @@ impl Engine {
         let _ = progress.wait_for(|next| *next > position).await;
     }
 
-    /// What wakes the dispatcher of a lane.
-    pub fn outbox(&self, lane: Lane) -> &Notify {
-        &self.outbox[lane as usize]
-    }
-
-    /// Wakes the dispatchers: pages were written.
-    pub fn wake_dispatchers(&self) {
-        self.outbox.iter().for_each(Notify::notify_one);
-    }
-
-    /// How long the projection has been behind the log, in milliseconds; 0 when it is at the end.
+    /// For how long the oldest record has been waiting that is not projected, in milliseconds; 0 when there is none.
     pub fn lag_ms(&self) -> u64 {
-        if self.projected() >= self.log.end(SHARD) {
-            return 0;
-        }
-        self.context.clock.monotonic_ms().saturating_sub(self.caught_up_ms.load(Ordering::Relaxed))
+        self.lag.look(self.projected(), self.log.end(SHARD), self.context.clock.monotonic_ms())
     }
 
     /// Why an item of a record was refused; `None`: it was taken. Ask after [`Engine::wait_projected`].
     pub fn verdict(&self, position: Position, item: u32) -> Option<String> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).get(&(position, item)).cloned()
+    }
+
+    /// Why an event of a record was refused. `event`: counted over the whole record.
+    pub fn event_verdict(&self, position: Position, event: u32) -> Option<String> {
+        self.verdict(position, FIRST_EVENT + event)
     }
 
     pub(crate) fn publish(&self, next: Position, refusals: Vec<((Position, u32), String)>) {
@@ -145,11 +157,14 @@ impl Engine {
                 verdicts.pop_first();
             }
         }
-        if next >= self.log.end(SHARD) {
-            self.caught_up_ms.store(self.context.clock.monotonic_ms(), Ordering::Relaxed);
-        }
         self.progress.send_replace(next);
+        // Whoever asks next finds a mark of this moment.
+        self.lag_ms();
     }
+}
+
+fn first(positions: &[Position]) -> Result<Position, LogError> {
+    positions.first().copied().ok_or_else(|| LogError::Corrupt("append answered no position".to_owned()))
 }
 
 /// The ordering key of what happens to an endpoint: a hash of account, application and folded endpoint id.

@@ -4,10 +4,13 @@
 //! for. A predicate is judged once for each distinct list, with the same [`ValueTest::matches`] that judges one endpoint,
 //! and then a row is a table look-up. User attributes stand in a second table, joined by user row: one write a change.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use domain::endpoints::{Endpoint, User, Values};
-use domain::segments::{Combine, Criteria, Field, Group, Predicate, Source, ValueTest, channel_values, kilometers, recency_holds};
+use domain::segments::{
+    Combine, Criteria, Field, Group, Predicate, Source, ValueTest, channel_values, kilometers, recency_holds,
+};
 use domain::time::Timestamp;
 use roaring::RoaringBitmap;
 
@@ -42,12 +45,23 @@ pub struct Index {
 /// The user table. Row 0 has no attributes: it stands for all endpoints without any.
 #[derive(Debug, Default)]
 struct Users {
-    rows: HashMap<String, u32>,
-    /// Rows of endpoints that have attributes and no user.
-    loose_rows: HashMap<u32, u32>,
+    rows: HashMap<Arc<str>, u32>,
+    /// By row, from 1 on.
+    slots: Vec<Slot>,
     columns: HashMap<String, Column>,
-    next_row: u32,
     free_rows: Vec<u32>,
+    /// Bytes of the ids.
+    id_bytes: usize,
+}
+
+/// A row of the user table: of a user, or of one endpoint that has attributes and no user.
+#[derive(Debug, Default)]
+struct Slot {
+    user: Option<Arc<str>>,
+    /// The user exists.
+    is_kept: bool,
+    /// Endpoints that are joined to the row. It is given to another user when there are none and nobody keeps it.
+    endpoints: u32,
 }
 
 /// Endpoints that meet criteria.
@@ -137,44 +151,46 @@ impl Index {
 
     /// Joins an endpoint to its user, or to a row of its own for attributes that belong to no user yet.
     fn link(&mut self, endpoint: &Endpoint) {
-        let ordinal = endpoint.ordinal;
         let row = match &endpoint.user_id {
-            Some(user) => {
-                self.users.drop_loose(ordinal);
-                self.users.row(user.as_str())
-            }
-            None if endpoint.loose_user_attributes.is_empty() => {
-                self.users.drop_loose(ordinal);
-                NO_USER
-            }
+            Some(user) => self.users.row(user.as_str()),
+            None if endpoint.loose_user_attributes.is_empty() => NO_USER,
             None => {
-                let row = self.users.loose_row(ordinal);
+                let row = self.users.new_row(None);
                 self.users.write(row, &endpoint.loose_user_attributes);
                 row
             }
         };
+        self.join(endpoint.ordinal, row);
+    }
+
+    fn join(&mut self, ordinal: u32, row: u32) {
+        self.users.join(row);
+        let before = value(&self.user_rows, ordinal, NO_USER);
         set(&mut self.user_rows, ordinal, row, NO_USER);
+        self.users.leave(before);
     }
 
     /// Removes an endpoint; its ordinal is never given out again.
     pub fn remove_endpoint(&mut self, ordinal: u32) {
         self.exists.remove(ordinal);
-        self.users.drop_loose(ordinal);
+        self.join(ordinal, NO_USER);
         self.fields.values_mut().for_each(|column| column.set(ordinal, &[]));
         self.metrics.values_mut().for_each(|column| set_existing(column, ordinal, f64::NAN));
-        set_existing(&mut self.user_rows, ordinal, NO_USER);
     }
 
     /// Adds a user or replaces its attributes.
     pub fn upsert_user(&mut self, id: &str, user: &User) {
         let row = self.users.row(id);
+        self.users.slots[row as usize - 1].is_kept = true;
         self.users.write(row, &user.attributes);
     }
 
     /// A user without endpoints is not kept. Endpoints that still name it see a user without attributes.
     pub fn remove_user(&mut self, id: &str) {
         if let Some(row) = self.users.rows.get(id).copied() {
-            self.users.clear(row);
+            self.users.write(row, &BTreeMap::new());
+            self.users.slots[row as usize - 1].is_kept = false;
+            self.users.free_if_unused(row);
         }
     }
 
@@ -248,7 +264,11 @@ impl Index {
         match predicate {
             Predicate::Values { field: Field::UserAttribute(name), test } => {
                 let by_user = self.users.judge(name, test);
-                members.retain(&self.user_rows, |row| by_user.get(*row as usize).copied().unwrap_or(by_user[0]), by_user[0]);
+                members.retain(
+                    &self.user_rows,
+                    |row| by_user.get(*row as usize).copied().unwrap_or(by_user[0]),
+                    by_user[0],
+                );
             }
             Predicate::Values { field, test } => match self.fields.get(field) {
                 Some(column) => column.narrow(members, test),
@@ -257,7 +277,11 @@ impl Index {
             },
             Predicate::Metric { name, operator, value } => match self.metrics.get(name) {
                 Some(column) => {
-                    members.retain(column, |metric| !metric.is_nan() && operator.holds(*metric, *value), false);
+                    members.retain(
+                        column,
+                        |metric| !metric.is_nan() && operator.holds(*metric, *value),
+                        false,
+                    );
                 }
                 None => members.clear(),
             },
@@ -273,7 +297,9 @@ impl Index {
                 };
                 members.retain_rows(|row| {
                     let place = place(row);
-                    !place.0.is_nan() && !place.1.is_nan() && kilometers(place, (*latitude, *longitude)) <= *range_kilometers
+                    !place.0.is_nan()
+                        && !place.1.is_nan()
+                        && kilometers(place, (*latitude, *longitude)) <= *range_kilometers
                 });
             }
         }
@@ -281,11 +307,11 @@ impl Index {
 
     /// Bytes that the index takes, dictionaries counted by their texts.
     pub fn bytes(&self) -> usize {
-        let columns = self.fields.values().chain(self.users.columns.values()).map(Column::bytes).sum::<usize>();
+        let columns =
+            self.fields.values().chain(self.users.columns.values()).map(Column::bytes).sum::<usize>();
         let numbers = self.metrics.values().map(|column| column.capacity() * 8).sum::<usize>();
         let fixed = (self.latitude.capacity() + self.longitude.capacity() + self.last_active.capacity()) * 8;
-        let users: usize = self.users.rows.keys().map(|id| id.capacity() + 40).sum();
-        columns + numbers + fixed + users + self.user_rows.capacity() * 4 + self.exists.bytes()
+        columns + numbers + fixed + self.users.bytes() + self.user_rows.capacity() * 4 + self.exists.bytes()
     }
 }
 
@@ -294,40 +320,63 @@ impl Users {
         if let Some(row) = self.rows.get(id) {
             return *row;
         }
-        let row = self.new_row();
-        self.rows.insert(id.to_owned(), row);
+        let id: Arc<str> = id.into();
+        let row = self.new_row(Some(Arc::clone(&id)));
+        self.id_bytes += id.len();
+        self.rows.insert(id, row);
         row
     }
 
-    fn loose_row(&mut self, ordinal: u32) -> u32 {
-        if let Some(row) = self.loose_rows.get(&ordinal) {
-            return *row;
-        }
-        let row = self.new_row();
-        self.loose_rows.insert(ordinal, row);
-        row
-    }
-
-    fn new_row(&mut self) -> u32 {
-        if let Some(row) = self.free_rows.pop() {
-            return row;
-        }
-        self.next_row += 1;
-        self.next_row
-    }
-
-    fn drop_loose(&mut self, ordinal: u32) {
-        if let Some(row) = self.loose_rows.remove(&ordinal) {
-            self.clear(row);
-            self.free_rows.push(row);
+    /// A row without attributes and endpoints.
+    fn new_row(&mut self, user: Option<Arc<str>>) -> u32 {
+        let slot = Slot { user, ..Slot::default() };
+        match self.free_rows.pop() {
+            Some(row) => {
+                self.slots[row as usize - 1] = slot;
+                row
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() as u32
+            }
         }
     }
 
-    fn clear(&mut self, row: u32) {
-        self.columns.values_mut().for_each(|column| column.set(row, &[]));
+    /// An endpoint is joined to the row.
+    fn join(&mut self, row: u32) {
+        if row != NO_USER {
+            self.slots[row as usize - 1].endpoints += 1;
+        }
     }
 
-    fn write(&mut self, row: u32, attributes: &std::collections::BTreeMap<String, Values>) {
+    /// An endpoint is joined to the row no more.
+    fn leave(&mut self, row: u32) {
+        if row != NO_USER {
+            self.slots[row as usize - 1].endpoints -= 1;
+            self.free_if_unused(row);
+        }
+    }
+
+    fn free_if_unused(&mut self, row: u32) {
+        let slot = &mut self.slots[row as usize - 1];
+        if slot.is_kept || slot.endpoints > 0 {
+            return;
+        }
+        if let Some(id) = slot.user.take() {
+            self.id_bytes -= id.len();
+            self.rows.remove(&id);
+        }
+        self.write(row, &BTreeMap::new());
+        self.free_rows.push(row);
+    }
+
+    fn bytes(&self) -> usize {
+        let slots = self.slots.capacity() * size_of::<Slot>() + self.free_rows.capacity() * 4;
+        // An id has two counters in front of it; the map has a pointer to it, its length, and the row.
+        self.id_bytes + self.rows.len() * 16 + self.rows.capacity() * 25 + slots
+    }
+
+    fn write(&mut self, row: u32, attributes: &BTreeMap<String, Values>) {
         for (name, column) in &mut self.columns {
             if !attributes.contains_key(name) {
                 column.set(row, &[]);

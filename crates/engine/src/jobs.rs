@@ -1,24 +1,26 @@
-//! Import and export jobs: one is carried out at a time, from its due row to its end.
+//! Import and export jobs: each is carried out from its due row to its end, some at a time and one of an account.
 //!
 //! A job takes no state with it: what starts over after a crash reads the same definition, and an import cuts the same
 //! objects into the same numbered pieces, of which the projection counts each number once. A job that fails says so in its
 //! state; an error of [`step`] is one of the store or the log, and the job goes on with the next call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::audience::AppKey;
+use domain::ids::AccountId;
 use domain::import::{Format, first_record_error, is_gzip};
 use domain::time::Timestamp;
 use store::tables::definitions;
-use store::tables::due::{self, Due, Task, time_of};
+use store::tables::due::{Due, Task};
 use store::tables::jobs::{JobState, JobStatus, state_key};
 use store::value::{decode, encode};
 use store::{Batch, Durability, KvError, LogError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
-use crate::due::{Next, rows};
+use crate::campaigns::DueRow;
+use crate::due::Next;
 use crate::handle::SHARD;
 use crate::objects::S3Url;
 
@@ -31,6 +33,8 @@ pub use export::run_export;
 pub use import::run_import;
 pub(crate) use pieces::shortened;
 
+/// Jobs that are carried out at a time.
+pub const JOBS_MAX: usize = 2;
 /// Jobs of one kind that an account may have unfinished (spec/30 §6).
 pub const RUNNING_MAX: usize = 10;
 /// Bytes that one import may read, unpacked (spec/30 §6).
@@ -92,27 +96,62 @@ pub(crate) fn is_job(task: &Task) -> bool {
     Kind::Import.is_of(task) || Kind::Export.is_of(task)
 }
 
-/// Carries the job that is due first to its end, or until `stop` is cancelled.
-pub async fn step(engine: &Engine, stop: &CancellationToken) -> Result<Next, JobError> {
-    let now = engine.context.now();
-    let Some(row) = rows(engine, due::until(SHARD, now), is_job, 1).await?.pop() else {
-        let later = rows(engine, due::all(SHARD), is_job, 1).await?.pop();
-        return Ok(Next::Wait(later.and_then(|row| time_of(&row.key))));
-    };
+/// A job that is due.
+#[derive(Debug)]
+pub struct DueJob(DueRow);
+
+impl DueJob {
+    /// Whose it is.
+    pub fn account(&self) -> &AccountId {
+        &self.0.due.app.account
+    }
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub enum Found {
+    Job(Box<DueJob>),
+    /// No other job is due before then.
+    Wait(Option<Timestamp>),
+}
+
+/// The job that is due first, of the accounts that are not `busy`: nobody waits for another account's jobs.
+pub async fn next(engine: &Engine, busy: &BTreeSet<AccountId>) -> Result<Found, KvError> {
+    let is_free = |due: &Due| !busy.contains(&due.app.account);
+    let (mut rows, later) = engine.jobs.look(engine, engine.context.now(), is_free, 1).await?;
+    Ok(rows.pop().map_or(Found::Wait(later), |row| Found::Job(Box::new(DueJob(row)))))
+}
+
+/// Carries a job to its end, or until `stop` is cancelled.
+pub async fn carry_out(engine: &Engine, job: &DueJob, stop: &CancellationToken) -> Result<Outcome, JobError> {
+    let DueJob(row) = job;
     let app = &row.due.app;
     let outcome = match &row.due.task {
         Task::ImportJob { job } => Box::pin(run_import(engine, app, job, stop)).await?,
         Task::ExportJob { job } => Box::pin(run_export(engine, app, job, stop)).await?,
-        Task::CampaignStart { .. } | Task::CampaignStep { .. } | Task::PurgeApp => Outcome::Ended,
+        Task::CampaignStart { .. } | Task::CampaignStep { .. } | Task::PurgeApp | Task::EraseApp { .. } => {
+            Outcome::Ended
+        }
     };
     let mut batch = Batch::default();
     match outcome {
-        Outcome::Stopped => return Ok(Next::Wait(None)),
+        Outcome::Stopped => return Ok(outcome),
         Outcome::Ended => row.done(&mut batch),
         Outcome::NotYet => row.again(&mut batch, engine.context.now().plus(LOOK_AGAIN)),
     }
     engine.kv.commit(batch, Durability::Durable).await?;
-    Ok(Next::Progress)
+    Ok(outcome)
+}
+
+/// Carries the job that is due first to its end, or until `stop` is cancelled.
+pub async fn step(engine: &Engine, stop: &CancellationToken) -> Result<Next, JobError> {
+    match next(engine, &BTreeSet::new()).await? {
+        Found::Wait(until) => Ok(Next::Wait(until)),
+        Found::Job(job) => match carry_out(engine, &job, stop).await? {
+            Outcome::Stopped => Ok(Next::Wait(None)),
+            Outcome::Ended | Outcome::NotYet => Ok(Next::Progress),
+        },
+    }
 }
 
 /// Adds a job to a batch: its definition, its state and its due row. Whoever commits it wakes [`crate::handle::Shared::jobs`].
@@ -150,8 +189,16 @@ pub fn create(
 
 /// How many jobs of a kind an account has that are not over.
 pub async fn running(engine: &Engine, account: &str, kind: Kind) -> Result<usize, KvError> {
-    let rows = rows(engine, due::all(SHARD), |task| kind.is_of(task), usize::MAX).await?;
-    Ok(rows.iter().filter(|row| row.due.app.account.as_str() == account).count())
+    let mut running = 0;
+    let is_counted = |due: &Due| kind.is_of(&due.task) && due.app.account.as_str() == account;
+    engine
+        .jobs
+        .each(engine, |_, row| {
+            running += usize::from(is_counted(&row.due));
+            true
+        })
+        .await?;
+    Ok(running)
 }
 
 /// What is wrong with the beginning of an object, as its client is told before a job is made of it (spec/97 C9). `None` as

@@ -2,15 +2,20 @@
 //!
 //! A step reads records, folds them in log order into a working set, and commits the changed rows *and* the cursor in one
 //! batch; only then does it act (publish progress, update indexes, wake workers). Folding uses only state and record, so a
-//! crash and a restart are the same path as normal running.
+//! crash and a restart are the same path as normal running. A step that cannot commit is taken back whole: the window forgets
+//! what it added, the working set is read anew.
 //!
 //! The rows of audiences are written here and nowhere else, which is why the working set may be kept between steps.
 
+use std::collections::VecDeque;
+
+use domain::audience::UPDATE_BYTES_MAX;
 use domain::ids::RequestId;
 use domain::records::{Body, Record};
+use store::kv::BATCH_BYTES_MAX;
 use store::tables::events::{Cursor, cursor_key};
 use store::value::{decode, encode};
-use store::{Batch, Durability, KvError, LogError, Position};
+use store::{Batch, Durability, KvError, LogError, Position, Version};
 
 use crate::Engine;
 use crate::handle::SHARD;
@@ -27,6 +32,15 @@ use working::Working;
 
 /// Bytes of the log that one step folds, at most (but at least one record).
 pub const STEP_BYTES_MAX: usize = 4 << 20;
+/// Bytes of changed rows after which a step ends: many small updates of large endpoints change more than the log holds. What
+/// one record can change on top stays below the limit of a batch.
+pub(crate) const STEP_DIRTY_BYTES_MAX: usize = 8 << 20;
+const _: () = assert!(STEP_DIRTY_BYTES_MAX + RECORD_UPDATES_MAX * UPDATE_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(domain::events::ENDPOINTS_MAX <= RECORD_UPDATES_MAX);
+/// Updates that one record holds, at most: of a batch, of PutEvents, of a piece of an import.
+pub(crate) const RECORD_UPDATES_MAX: usize = 100;
+/// Bytes of the log that are folded before others have the thread.
+const YIELD_BYTES: usize = 256 << 10;
 /// Commits between two durable ones: how much of the log a restart replays at most, in steps.
 const STEPS_BETWEEN_SYNCS: u32 = 64;
 
@@ -50,6 +64,11 @@ pub enum ProjectError {
     CursorBeyondLog { cursor: u64, end: u64 },
     #[error("record {0} of the log cannot be read: {1}")]
     Record(u64, #[source] domain::records::RecordError),
+    /// Another process folds the same log into the same state.
+    #[error(
+        "somebody else folds the log: the state has the records before {stored}, this projection those before {next}"
+    )]
+    Overtaken { stored: u64, next: u64 },
 }
 
 /// Folds the log of one shard. There is exactly one per shard.
@@ -57,6 +76,10 @@ pub enum ProjectError {
 pub struct Projector {
     engine: Engine,
     cursor: Cursor,
+    /// Of the cursor's row: nobody else may move it.
+    cursor_version: Version,
+    /// What is read and not folded yet.
+    records: VecDeque<store::Record>,
     window: Window,
     working: Working,
     steps_since_sync: u32,
@@ -65,10 +88,7 @@ pub struct Projector {
 impl Projector {
     /// Reads the cursor and rebuilds the window of recent event ids from the log.
     pub async fn open(engine: Engine) -> Result<Self, ProjectError> {
-        let cursor = match engine.kv.get(&cursor_key(SHARD)).await? {
-            Some(row) => decode(&row.value).map_err(KvError::from)?,
-            None => Cursor::default(),
-        };
+        let (cursor, cursor_version) = stored_cursor(&engine).await?;
         let end = engine.log.end(SHARD).0;
         if cursor.next > end {
             return Err(ProjectError::CursorBeyondLog { cursor: cursor.next, end });
@@ -76,7 +96,7 @@ impl Projector {
         let mut window = Window::default();
         let mut position = Position(cursor.window_start.min(cursor.next));
         while position.0 < cursor.next {
-            for record in engine.log.read(SHARD, position, STEP_BYTES_MAX).await? {
+            for record in engine.log.read(SHARD, position, YIELD_BYTES).await? {
                 if record.position.0 >= cursor.next {
                     break;
                 }
@@ -84,40 +104,90 @@ impl Projector {
                 let parsed = read(&record)?;
                 events::remember(&mut window, &parsed, record.position, record.arrival);
             }
+            window.settle();
+            tokio::task::yield_now().await;
         }
         engine.publish(Position(cursor.next), Vec::new());
-        Ok(Self { engine, cursor, window, working: Working::default(), steps_since_sync: 0 })
+        Ok(Self {
+            engine,
+            cursor,
+            cursor_version,
+            records: VecDeque::new(),
+            window,
+            working: Working::default(),
+            steps_since_sync: 0,
+        })
     }
 
-    /// Folds the next records, if there are any.
+    /// Folds the next records, if there are any. After [`KvError::Full`] it may be called again: the step that failed has left
+    /// nothing behind. After any other error the process must end.
     pub async fn step(&mut self) -> Result<Step, ProjectError> {
-        let from = Position(self.cursor.next);
-        let records = self.engine.log.read(SHARD, from, STEP_BYTES_MAX).await?;
-        let Some(last) = records.last() else {
+        if self.records.is_empty() {
+            let from = Position(self.cursor.next);
+            self.records = self.engine.log.read(SHARD, from, STEP_BYTES_MAX).await?.into();
+        }
+        if self.records.is_empty() {
             self.working.forget_clean();
             return Ok(Step::Idle);
-        };
-        let next = last.position.next();
-        for record in &records {
-            let parsed = read(record)?;
-            self.fold(record, &parsed).await?;
         }
-        self.working.settle_counts(&self.engine).await?;
-        let cursor =
-            Cursor { next: next.0, window_start: self.window.start().map_or(next.0, |start| start.0) };
-        match self.commit(cursor).await {
-            Ok(()) => {}
-            Err(KvError::Conflict(key)) => {
+        match self.fold_and_commit().await {
+            Ok(()) => {
+                self.window.settle();
+                let refusals = self.working.publish(&self.engine);
+                self.engine.publish(Position(self.cursor.next), refusals);
+            }
+            Err(ProjectError::Kv(KvError::Conflict(key))) => {
                 // Somebody else changed a row that a record refers to (a campaign was paused, say): decide again.
                 tracing::debug!(?key, "projection decides again after a conflict");
-                return self.start_over().await;
+                self.take_back();
+                self.check_cursor().await?;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                self.take_back();
+                return Err(error);
+            }
         }
-        self.cursor = cursor;
-        let refusals = self.working.publish(&self.engine);
-        self.engine.publish(next, refusals);
         Ok(Step::Progress)
+    }
+
+    /// Folds records until they change so much that a batch should hold no more, and commits.
+    async fn fold_and_commit(&mut self) -> Result<(), ProjectError> {
+        let mut next = self.cursor.next;
+        let mut bytes_since_yield = 0;
+        while let Some(record) = self.records.pop_front() {
+            let parsed = read(&record)?;
+            self.fold(&record, &parsed).await?;
+            next = record.position.next().0;
+            if self.working.dirty_bytes() >= STEP_DIRTY_BYTES_MAX {
+                break;
+            }
+            bytes_since_yield += record.bytes.len();
+            if bytes_since_yield >= YIELD_BYTES {
+                bytes_since_yield = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.working.settle_counts(&self.engine).await?;
+        let window_start = self.window.start().map_or(next, |start| start.0);
+        self.commit(Cursor { next, window_start }).await?;
+        Ok(())
+    }
+
+    /// Forgets what was folded since the last commit.
+    fn take_back(&mut self) {
+        self.window.take_back();
+        self.working = Working::default();
+        self.records = VecDeque::new();
+    }
+
+    /// Whether the stored cursor is still the one from which on this projection folds.
+    async fn check_cursor(&mut self) -> Result<(), ProjectError> {
+        let (stored, version) = stored_cursor(&self.engine).await?;
+        if stored != self.cursor {
+            return Err(ProjectError::Overtaken { stored: stored.next, next: self.cursor.next });
+        }
+        self.cursor_version = version;
+        Ok(())
     }
 
     /// Waits until there is something to fold.
@@ -134,55 +204,58 @@ impl Projector {
         let arrival = domain::audience::Arrival {
             at: record.arrival,
             request_id: RequestId::new(parsed.request_id),
+            may_create: parsed.body.may_create(),
         };
         let app = working::app_key(parsed);
         self.working.load_app(&self.engine, &app).await?;
+        let dirty_bytes = self.working.audience(&app).dirty_bytes;
         let mut folder = fold::Folder {
             engine: &self.engine,
             working: &mut self.working,
             window: &mut self.window,
-            app,
+            app: app.clone(),
             arrival,
             position: record.position,
         };
         match &parsed.body {
-            Body::Events { json } => folder.events(json).await?,
+            Body::Events { json } | Body::EventsOfKnown { json } => folder.events(json).await?,
             Body::Endpoints { items } => folder.endpoints(items).await?,
             Body::EndpointDeleted { endpoint } => folder.delete_endpoint(endpoint).await?,
             Body::UserDeleted { user } => folder.delete_user(user).await?,
             Body::AttributesBlocked { kind, patterns } => folder.block_attributes(*kind, patterns),
             Body::AppDeleted => folder.delete_app(),
-            Body::Import { piece } => folder.import(piece).await?,
+            Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece).await?,
             Body::Outcomes { outcomes } => folder.outcomes(outcomes).await?,
         }
+        self.working.count_dirty(&app, dirty_bytes);
         Ok(())
     }
 
     /// Commits the changed rows with the cursor. The log can replay what a crash loses, so most commits are buffered.
     async fn commit(&mut self, cursor: Cursor) -> Result<(), KvError> {
         let mut batch = Batch::default();
+        batch.check(cursor_key(SHARD), self.cursor_version);
         self.working.write(&mut batch);
         batch.put(cursor_key(SHARD), encode(&cursor));
-        self.steps_since_sync += 1;
-        let durability = if self.steps_since_sync >= STEPS_BETWEEN_SYNCS {
-            self.steps_since_sync = 0;
-            Durability::Durable
-        } else {
-            Durability::Buffered
-        };
-        self.engine.kv.commit(batch, durability).await?;
+        let is_durable = self.steps_since_sync + 1 >= STEPS_BETWEEN_SYNCS;
+        let durability = if is_durable { Durability::Durable } else { Durability::Buffered };
+        self.cursor_version = self.engine.kv.commit(batch, durability).await?;
+        self.cursor = cursor;
+        self.steps_since_sync = if is_durable { 0 } else { self.steps_since_sync + 1 };
         Ok(())
     }
+}
 
-    /// Throws the working set away and rebuilds the window as it was at the cursor.
-    async fn start_over(&mut self) -> Result<Step, ProjectError> {
-        let reopened = Self::open(self.engine.clone()).await?;
-        self.window = reopened.window;
-        self.working = Working::default();
-        Ok(Step::Progress)
+async fn stored_cursor(engine: &Engine) -> Result<(Cursor, Version), KvError> {
+    match engine.kv.get(&cursor_key(SHARD)).await? {
+        Some(row) => Ok((decode(&row.value)?, row.version)),
+        None => Ok((Cursor::default(), Version::ABSENT)),
     }
 }
 
 fn read(record: &store::Record) -> Result<Record<'_>, ProjectError> {
     Record::decode(&record.bytes).map_err(|error| ProjectError::Record(record.position.0, error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,21 +4,24 @@ use std::collections::HashMap;
 use std::pin::Pin;
 
 use domain::audience::AppKey;
-use domain::endpoints::Endpoint;
-use domain::ids::{SegmentId, UserId};
+use domain::endpoints::{Endpoint, User};
+use domain::ids::SegmentId;
 use domain::segments::{Criteria, Document, SOURCE_DEPTH_MAX, Source};
 use domain::time::Timestamp;
 use roaring::RoaringBitmap;
-use store::tables::audiences::endpoint_key;
+use store::tables::audiences::{endpoint_key, user_key};
 use store::tables::definitions;
 use store::tables::jobs::{JobState, Members, member_users, members, state_key};
 use store::value::decode;
 use store::{Key, KvError};
 
+use crate::Engine;
 use crate::audiences::each_row;
 use crate::index::Selection;
 use crate::jobs::Kind;
-use crate::{Engine, reads};
+
+/// Rows that are read at once.
+const ROWS_AT_ONCE: usize = 1_000;
 
 /// Why an audience cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +116,9 @@ async fn evaluate(
 
 /// Whether an import is not over. One that failed is.
 async fn is_filling(engine: &Engine, app: &AppKey, job: &str) -> Result<bool, KvError> {
-    let Some(row) = engine.kv.get(&state_key(app, Kind::Import.as_str(), job)).await? else { return Ok(false) };
+    let Some(row) = engine.kv.get(&state_key(app, Kind::Import.as_str(), job)).await? else {
+        return Ok(false);
+    };
     let state: JobState = decode(&row.value)?;
     Ok(state.completed.is_none())
 }
@@ -132,31 +137,38 @@ async fn imported(
         Ok(())
     })
     .await?;
-    let mut users = Vec::new();
-    each_row(&*engine.kv, &member_users(app, segment, version), |key, _| {
-        users.extend(last_text(key, 4));
-        Ok(())
-    })
-    .await?;
-    for user in users {
-        let Some(user) = reads::user(&*engine.kv, app, &UserId::new(&user)).await? else { continue };
-        let keys: Vec<Key> = user.endpoints.iter().map(|folded| endpoint_key(app, folded)).collect();
-        for row in engine.kv.get_many(&keys).await?.into_iter().flatten() {
-            bitmap.insert(decode::<Endpoint>(&row.value).map_err(KvError::from)?.ordinal);
+    let prefix = member_users(app, segment, version);
+    let mut range = prefix.prefix();
+    loop {
+        let page = engine.kv.scan(range, ROWS_AT_ONCE).await?;
+        let users = page.iter().filter_map(|(key, _)| key.components_behind(&prefix).text());
+        let users: Vec<Key> = users.map(|user| user_key(app, &user)).collect();
+        add_endpoints_of(engine, app, &users, &mut bitmap).await?;
+        match page.last() {
+            Some((last, _)) if page.len() == ROWS_AT_ONCE => range = prefix.prefix_after(last),
+            _ => return Ok(bitmap),
         }
     }
-    Ok(bitmap)
 }
 
-/// The text behind (account, app, segment, version, kind).
-fn last_text(key: &Key, before: usize) -> Option<String> {
-    let mut components = key.components();
-    for place in 0..=before {
-        if place == 3 {
-            components.ordinal()?;
-        } else {
-            components.text()?;
-        }
+/// Adds the endpoints that users have now; who has none is no user any more.
+async fn add_endpoints_of(
+    engine: &Engine,
+    app: &AppKey,
+    users: &[Key],
+    bitmap: &mut RoaringBitmap,
+) -> Result<(), KvError> {
+    let mut keys: Vec<Key> = Vec::new();
+    for row in engine.kv.get_many(users).await?.into_iter().flatten() {
+        let user: User = decode(&row.value)?;
+        keys.extend(user.endpoints.iter().map(|folded| endpoint_key(app, folded)));
     }
-    components.text()
+    for keys in keys.chunks(ROWS_AT_ONCE) {
+        for row in engine.kv.get_many(keys).await?.into_iter().flatten() {
+            bitmap.insert(decode::<Endpoint>(&row.value)?.ordinal);
+        }
+        // A segment of a million users is read for seconds: let others have the thread now and then.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }

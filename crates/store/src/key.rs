@@ -37,6 +37,8 @@ pub enum Table {
     EventCounts = 26,
     /// Members of imported segments.
     Members = 27,
+    /// (account, app) → names that events have had.
+    EventNames = 28,
     /// What is to be done later, by due time.
     Due = 40,
     Runs = 41,
@@ -56,6 +58,86 @@ pub enum Table {
     Unknown = 48,
     /// Outcome of each delivery, for "why was this (not) sent?".
     Deliveries = 49,
+    /// Requests of direct messages, while their pages may be sent.
+    Requests = 50,
+}
+
+/// What the keys of a table begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing that all tables have in common.
+    Directory,
+    Account,
+    /// The account, then the application.
+    App,
+    /// The shard that does the work.
+    Shard,
+}
+
+impl Table {
+    pub const ALL: [Self; 32] = [
+        Self::Meta,
+        Self::Accounts,
+        Self::AccessKeys,
+        Self::Invocations,
+        Self::Apps,
+        Self::Settings,
+        Self::Tags,
+        Self::Channels,
+        Self::Templates,
+        Self::Segments,
+        Self::Campaigns,
+        Self::Jobs,
+        Self::Endpoints,
+        Self::Ordinals,
+        Self::Users,
+        Self::Addresses,
+        Self::Audiences,
+        Self::Activity,
+        Self::EventCounts,
+        Self::Members,
+        Self::EventNames,
+        Self::Due,
+        Self::Runs,
+        Self::RunAudiences,
+        Self::Outbox,
+        Self::Intents,
+        Self::Claims,
+        Self::Caps,
+        Self::Activities,
+        Self::Unknown,
+        Self::Deliveries,
+        Self::Requests,
+    ];
+
+    /// What its keys begin with. What begins with an application goes when that is deleted ([`crate::tables::apps`]); a new
+    /// table is to be added to [`Table::ALL`] as well.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::Meta | Self::AccessKeys | Self::Invocations => Scope::Directory,
+            Self::Accounts | Self::Apps | Self::Settings | Self::Tags | Self::Templates => Scope::Account,
+            Self::Channels
+            | Self::Segments
+            | Self::Campaigns
+            | Self::Jobs
+            | Self::Endpoints
+            | Self::Ordinals
+            | Self::Users
+            | Self::Addresses
+            | Self::Audiences
+            | Self::Activity
+            | Self::EventCounts
+            | Self::Members
+            | Self::EventNames
+            | Self::Runs
+            | Self::RunAudiences
+            | Self::Caps
+            | Self::Activities
+            | Self::Unknown
+            | Self::Deliveries => Scope::App,
+            Self::Due | Self::Outbox | Self::Intents | Self::Claims | Self::Requests => Scope::Shard,
+        }
+    }
 }
 
 /// The key of a row. Ordered as bytes: by table, then component by component.

@@ -122,6 +122,16 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// error the records may or may not be there: the client retries and event ids absorb the repeat.
     async fn append(&self, records: Vec<(Partition, Bytes)>) -> Result<Vec<Position>, LogError>;
 
+    /// As [`Log::append`], for the outcome of what was done already: refusing it would mean that nobody knows. Where a back
+    /// end keeps space free, this may use some of it, so that it still succeeds when [`Log::append`] answers
+    /// [`LogError::Full`]. Only for small records whose number something else bounds.
+    async fn append_within_reserve(
+        &self,
+        records: Vec<(Partition, Bytes)>,
+    ) -> Result<Vec<Position>, LogError> {
+        self.append(records).await
+    }
+
     /// Durable records from `from` on, at most `bytes_max` bytes and [`RECORDS_MAX`] of them but at least one if there is
     /// one; empty at the end only.
     async fn read(&self, shard: Shard, from: Position, bytes_max: usize) -> Result<Vec<Record>, LogError>;

@@ -4,11 +4,13 @@
 //! the shard, so that one owner scans what is his.
 
 pub mod accounts;
+pub mod apps;
 pub mod audiences;
 pub mod campaigns;
 pub mod definitions;
 pub mod due;
 pub mod events;
+pub mod expiries;
 pub mod invocations;
 pub mod jobs;
 pub mod outbox;

@@ -4,18 +4,18 @@ use clap::ValueEnum;
 
 use crate::workspace;
 
-/// What is measured; the example `bench` of the binary's package says what each takes as arguments.
+/// What is measured. All arguments may be left out.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Measurement {
-    /// Events accepted a second: [SECONDS]
+    /// Events accepted a second; arguments: SECONDS
     Ingest,
-    /// Segments over many endpoints: [ENDPOINTS]
+    /// Segments over many endpoints; arguments: ENDPOINTS
     Audience,
-    /// Mails of a campaign a second: [MAILS]
+    /// Mails of a campaign a second; arguments: MAILS
     Campaign,
-    /// Kill the server under load, and count: [KILLS] [SEED]
+    /// Kill the server under load, and count; arguments: KILLS SEED
     Crash,
-    /// Stories of the simulated world: [SEEDS] [FIRST]
+    /// Stories of the simulated world; arguments: SEEDS FIRST
     Sim,
 }
 

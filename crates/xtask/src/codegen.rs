@@ -2,7 +2,7 @@
 //!
 //! In order: [`service`] loads the JSON, [`ir`] turns it into the small set of Rust items that are printed (with
 //! [`resources`] saying which file an operation belongs to and [`overrides`] where a name departs from AWS's), and
-//! [`print`] writes them. What is printed is formatted with `rustfmt` and committed; CI runs `--check`.
+//! [`mod@print`] writes them. What is printed is formatted with `rustfmt` and committed; CI runs `--check`.
 
 mod ir;
 mod names;
@@ -105,11 +105,7 @@ fn update(files: &BTreeMap<PathBuf, String>, directory: &Path, check: bool) -> a
 
 /// The directory that the package is unpacked in; fetched once per version and machine.
 fn botocore_package() -> anyhow::Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(directory) if !directory.is_empty() => PathBuf::from(directory),
-        _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    let directory = cache.join(format!("counterpoint/botocore-{BOTOCORE_VERSION}"));
+    let directory = workspace::cache()?.join(format!("botocore-{BOTOCORE_VERSION}"));
     if SOURCES.iter().all(|source| directory.join(source.member).is_file()) {
         return Ok(directory);
     }

@@ -5,6 +5,7 @@
 mod bench;
 mod codegen;
 mod demo;
+mod peers;
 mod samples;
 mod test;
 mod tidy;

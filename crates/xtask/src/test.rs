@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::{codegen, samples, tidy, workspace};
+use crate::{codegen, peers, samples, tidy, workspace};
 
 /// One step: its name is the command that repeats it alone.
 struct Step {
@@ -85,6 +85,9 @@ impl Step {
             Action::Cargo { arguments, variables } => {
                 let mut command = workspace::cargo(arguments)?;
                 command.envs(variables.iter().copied());
+                if arguments.contains(&"nextest") || arguments.contains(&"test") {
+                    command.env(peers::VARIABLE, peers::python_path()?);
+                }
                 if is_ci {
                     // What is built once is not built again: the files for it would only fill the disk.
                     command.env("CARGO_INCREMENTAL", "0");

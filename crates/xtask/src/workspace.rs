@@ -15,6 +15,15 @@ pub(crate) fn root() -> anyhow::Result<PathBuf> {
     root.canonicalize().with_context(|| format!("{} is gone", root.display()))
 }
 
+/// Where what tasks fetch is kept: once per machine, outside of the checkout.
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(directory) if !directory.is_empty() => PathBuf::from(directory),
+        _ => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
+    };
+    Ok(cache.join("counterpoint"))
+}
+
 /// The cargo that runs this task, in the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<Command> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,11 +1,16 @@
 //! Projects.
 
+use domain::audience::AppKey;
+use domain::ids::AppId;
+use engine::SHARD;
 use model::pinpoint::{
     ApplicationResponse, ApplicationsResponse, CreateAppRequest, DeleteAppRequest, GetAppRequest,
     GetAppsRequest,
 };
 use serde::{Deserialize, Serialize};
 use store::tables::definitions::{self, Definitions, Head};
+use store::tables::due::{Due, Task};
+use store::value::encode;
 use store::{Batch, Key, Table};
 
 use super::tags;
@@ -69,7 +74,8 @@ pub(super) async fn get_apps(cx: Cx, input: GetAppsRequest) -> Result<Applicatio
     Ok(ApplicationsResponse { item: Some(item), next_token })
 }
 
-/// Deletes the application and its definitions. Its audience goes by the record that the engine writes to the log.
+/// Deletes the application and its definitions. A due row sees to it that everything else goes, endpoints and users first
+/// (spec/00-overview.md §1).
 pub(super) async fn delete_app(cx: Cx, input: DeleteAppRequest) -> Result<ApplicationResponse, ApiError> {
     let id = input.application_id;
     let found = apps(&cx).latest(&*cx.engine().kv, &id).await?;
@@ -80,8 +86,12 @@ pub(super) async fn delete_app(cx: Cx, input: DeleteAppRequest) -> Result<Applic
     for key in definitions_of(&cx, &id).await? {
         batch.delete(key);
     }
+    let (app, now) = (AppKey { account: cx.account().clone(), app: AppId::new(&id) }, cx.now());
+    let due = Due { app, task: Task::PurgeApp, scheduled: now };
+    batch.put(due.key(SHARD, now), encode(&due));
     let output = response(&cx, head, document.name);
     cx.commit(batch, &output).await?;
+    cx.engine().due.notify_one();
     Ok(output)
 }
 

@@ -1,35 +1,34 @@
 //! Campaigns: definitions with versions, and what their runs did (spec/50-campaigns.md).
 
-use std::collections::BTreeMap;
-
 use domain::audience::AppKey;
-use domain::campaigns::{Limits, Plan, QuietTime, Start, parse_limits};
-use domain::records::SendStatus;
+use domain::campaigns::{Plan, Start, check_inherited_hook};
 use domain::time::Timestamp;
 use engine::SHARD;
 use model::pinpoint::{
-    ActivitiesResponse, ActivityResponse, CampaignHook, CampaignLimits, CampaignResponse,
-    CampaignState as WireState, CampaignStatus, CampaignsResponse, CreateCampaignRequest,
-    DeleteCampaignRequest, GetCampaignActivitiesRequest, GetCampaignRequest, GetCampaignVersionRequest,
-    GetCampaignVersionsRequest, GetCampaignsRequest, Schedule, TreatmentResource, UpdateCampaignRequest,
-    WriteApplicationSettingsRequest, WriteCampaignRequest,
+    CampaignResponse, CampaignState as WireState, CampaignStatus, CampaignsResponse, CreateCampaignRequest,
+    DeleteCampaignRequest, GetCampaignRequest, GetCampaignVersionRequest, GetCampaignVersionsRequest,
+    GetCampaignsRequest, UpdateCampaignRequest, WriteCampaignRequest,
 };
-use store::tables::campaigns::{CampaignState, Progress, Status, progresses, state_key, states};
+use serde_json::Value;
+use store::tables::campaigns::{CampaignState, Status, progresses, state_key, states};
 use store::tables::definitions::{self, Body, Definitions, Head};
 use store::tables::due::{Due, Task};
 use store::value::{decode, encode};
 use store::{Batch, Version};
 
-use super::{segments, tags};
+use super::tags;
 use crate::context::Cx;
 use crate::error::ApiError;
 use crate::paging::{Page, Place};
 
-/// Campaigns of an account that are scheduled or running (spec/95-limits.md §2).
-const ACTIVE_CAMPAIGNS_MAX: usize = 200;
-/// Campaigns of an application, ended ones included.
-const CAMPAIGNS_MAX: usize = 100_000;
-/// Runs that are read for a list of activities.
+mod activities;
+mod checks;
+mod shown;
+
+pub(super) use activities::get_campaign_activities;
+use shown::response;
+
+/// Runs of a campaign that are read at once.
 const RUNS_MAX: usize = 10_000;
 
 pub(super) async fn create_campaign(
@@ -39,28 +38,29 @@ pub(super) async fn create_campaign(
     let app = cx.app_head(&input.application_id).await?;
     let mut request = input.write_campaign_request;
     let tags = tags::checked(request.tags.take().unwrap_or_default())?;
-    let plan = complete(&cx, &app.key, &mut request).await?;
-    check_room(&cx, &app.key).await?;
-    let (default_limits, default_quiet_time) = defaults(&cx, &app.key).await?;
-    let now = cx.now();
     let mut batch = Batch::default();
     app.guard(&mut batch);
+    let plan = checks::plan(&mut request)?;
+    checks::check_references(&cx, &app.key, &plan, &mut request, &mut batch).await?;
+    let defaults = checks::defaults(&cx, &app.key).await?;
+    check_inherited_hook(request.hook.as_ref(), defaults.hook.as_ref())?;
+    let now = cx.now();
+    let due = plan.due(now);
+    checks::check_start(&plan, &defaults.limits, due, now)?;
+    if !plan.is_paused {
+        checks::check_room(&cx).await?;
+    }
     let json = serde_json::to_string(&request)?;
     let (head, body) = campaigns(&app.key).create(&mut batch, &cx.new_id(), json, tags, now);
-    let due = plan.due(now);
-    if !plan.may_start(due, now) {
-        return Err(ApiError::bad_request("StartTime lies too far in the past, or EndTime does"));
-    }
-    let status = if plan.is_paused { Status::Paused } else { Status::Scheduled };
     let state = CampaignState {
-        status,
+        status: if plan.is_paused { Status::Paused } else { Status::Scheduled },
         version: 1,
         is_paused: plan.is_paused,
         due: Some(due),
         run: None,
         runs: 0,
-        default_limits,
-        default_quiet_time,
+        default_limits: defaults.limits,
+        default_quiet_time: defaults.quiet_time,
         fault: None,
     };
     if !plan.is_paused {
@@ -83,21 +83,31 @@ pub(super) async fn update_campaign(
     let (head, row, before) = load(&cx, &app.key, &input.campaign_id).await?;
     let (mut state, state_row) = load_state(&cx, &app.key, &head.id).await?;
     let only_pauses = only_pauses(&input.write_campaign_request);
-    if !only_pauses && !matches!(state.status, Status::Scheduled | Status::Paused | Status::PendingNextRun) {
+    if state.status.is_over() || (state.status == Status::Executing && !only_pauses) {
         return Err(ApiError::bad_request("Only a campaign that was not sent yet can be changed"));
     }
-    let mut request = merged(&before.document, input.write_campaign_request)?;
-    request.tags = None;
-    let plan = complete(&cx, &app.key, &mut request).await?;
-    let now = cx.now();
     let mut batch = Batch::default();
     app.guard(&mut batch);
+    let mut request = merged(&before.document, input.write_campaign_request)?;
+    request.tags = None;
+    let plan = checks::plan(&mut request)?;
+    // Who only stops or goes on with a campaign need not first put right what it refers to.
+    if !only_pauses {
+        checks::check_references(&cx, &app.key, &plan, &mut request, &mut batch).await?;
+    }
+    if state.status == Status::Paused && !plan.is_paused {
+        checks::check_room(&cx).await?;
+    }
+    let now = cx.now();
     let json = serde_json::to_string(&request)?;
     let (head, body) = campaigns(&app.key).add_version(&mut batch, &head, row, json, now);
-    if let Some(due) = state.due {
-        batch.delete(due_row(&app.key, &head.id, due).key(SHARD, due));
+    state.version = body.version;
+    state.is_paused = plan.is_paused;
+    // A run in progress finishes with the version that it began with.
+    if state.status.waits() {
+        let due = next_due(&plan, &before, &state, now)?;
+        reschedule(&mut state, due, &mut batch, &app.key, &head.id);
     }
-    reschedule(&mut state, &plan, body.version, now, &mut batch, &app.key, &head.id);
     batch.check(state_key(&app.key, &head.id), state_row);
     batch.put(state_key(&app.key, &head.id), encode(&state));
     let output = response(&cx, &app.key, &head, &body, &state)?;
@@ -106,30 +116,35 @@ pub(super) async fn update_campaign(
     Ok(output)
 }
 
-/// Moves the state to a new version of the plan. A run in progress finishes with the version that it began with.
-fn reschedule(
-    state: &mut CampaignState,
+/// When a campaign is due that was changed: a new time is judged as that of a new campaign; a known one that has passed
+/// meanwhile, while the campaign was paused, means now.
+fn next_due(
     plan: &Plan,
-    version: u32,
+    before: &Body,
+    state: &CampaignState,
     now: Timestamp,
-    batch: &mut Batch,
-    app: &AppKey,
-    id: &str,
-) {
-    let waits = matches!(state.status, Status::Scheduled | Status::Paused | Status::PendingNextRun);
-    state.version = version;
-    state.is_paused = plan.is_paused;
-    if !waits {
-        return;
-    }
-    // A resumed campaign keeps its time; one whose time has passed meanwhile is due at once.
+) -> Result<Timestamp, ApiError> {
+    let known = Plan::parse_document(&before.document).ok();
+    let is_known = known.is_some_and(|known| (known.start, known.end) == (plan.start, plan.end));
     let due = match plan.start {
+        Start::Immediate => now,
+        Start::At(at) if is_known => at.max(now),
         Start::At(at) => at,
-        Start::Immediate => state.due.unwrap_or(now),
     };
+    if !(is_known && plan.is_paused) {
+        checks::check_start(plan, &state.default_limits, due, now)?;
+    }
+    Ok(due)
+}
+
+/// Moves the due row of a campaign that waits.
+fn reschedule(state: &mut CampaignState, due: Timestamp, batch: &mut Batch, app: &AppKey, id: &str) {
+    if let Some(due) = state.due {
+        batch.delete(due_row(app, id, due).key(SHARD, due));
+    }
     state.due = Some(due);
-    state.status = if plan.is_paused { Status::Paused } else { Status::Scheduled };
-    if !plan.is_paused {
+    state.status = if state.is_paused { Status::Paused } else { Status::Scheduled };
+    if !state.is_paused {
         put_due(batch, app, id, due);
     }
 }
@@ -185,7 +200,7 @@ pub(super) async fn get_campaigns(cx: Cx, input: GetCampaignsRequest) -> Result<
     Ok(CampaignsResponse { item, next_token })
 }
 
-/// Deletes the definition: pages that are not claimed yet are skipped from then on.
+/// Deletes the definition, and what its runs did: pages that are not claimed yet are skipped from then on.
 pub(super) async fn delete_campaign(
     cx: Cx,
     input: DeleteCampaignRequest,
@@ -197,6 +212,9 @@ pub(super) async fn delete_campaign(
     campaigns(&app).delete(&mut batch, &head, row);
     batch.check(state_key(&app, &head.id), state_row);
     batch.delete(state_key(&app, &head.id));
+    for (key, _) in cx.engine().kv.scan(progresses(&app, &head.id).prefix(), RUNS_MAX).await? {
+        batch.delete(key);
+    }
     if let Some(due) = state.due {
         batch.delete(due_row(&app, &head.id, due).key(SHARD, due));
     }
@@ -206,95 +224,36 @@ pub(super) async fn delete_campaign(
     Ok(output)
 }
 
-/// One activity for each run and treatment, the newest run first.
-pub(super) async fn get_campaign_activities(
-    cx: Cx,
-    input: GetCampaignActivitiesRequest,
-) -> Result<ActivitiesResponse, ApiError> {
-    let app = cx.app(&input.application_id).await?;
-    let page = Page::parse(input.page_size.as_deref(), input.token.as_deref())?;
-    let (head, _, _) = load(&cx, &app, &input.campaign_id).await?;
-    let rows = cx.engine().kv.scan(progresses(&app, &head.id).prefix(), RUNS_MAX).await?;
-    let mut activities = Vec::new();
-    for (_, row) in rows {
-        let progress: Progress = decode(&row.value)?;
-        activities.extend(activities_of(&app, &head.id, &progress));
-    }
-    activities.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.id.cmp(&other.1.id)));
-    let (activities, next_token) = page.cut(activities, |(at, activity)| Place::at(*at, &activity.id));
-    Ok(ActivitiesResponse {
-        item: activities.into_iter().map(|(_, activity)| activity).collect(),
-        next_token,
-    })
-}
-
-fn activities_of(app: &AppKey, campaign: &str, progress: &Progress) -> Vec<(Timestamp, ActivityResponse)> {
-    let is_done = progress.ended.is_some();
-    let only_one = progress.treatments.len() == 1;
-    let activity = |(treatment, counts): (usize, &BTreeMap<SendStatus, u64>)| {
-        let successful = counts.get(&SendStatus::Success).copied().unwrap_or(0);
-        let decided: u64 = counts.values().sum();
-        // Who belongs to which of several treatments is known once it is decided.
-        let total = if only_one { progress.audience } else { decided };
-        let metrics = counts.iter().map(|(status, count)| (status.as_str().to_owned(), count.to_string()));
-        let response = ActivityResponse {
-            application_id: app.app.to_string(),
-            campaign_id: campaign.to_owned(),
-            end: progress.ended.map(|at| at.to_string()),
-            execution_metrics: Some(metrics.collect()),
-            id: engine::ids::derived(&["activity", &progress.run, &treatment.to_string()]),
-            result: is_done.then(|| "SUCCESS".to_owned()),
-            scheduled_start: Some(progress.scheduled.to_string()),
-            start: Some(progress.started.to_string()),
-            state: Some(if is_done { "COMPLETED" } else { "RUNNING" }.to_owned()),
-            successful_endpoint_count: Some(successful as i32),
-            timezones_completed_count: Some(i32::from(is_done)),
-            timezones_total_count: Some(1),
-            total_endpoint_count: Some(total as i32),
-            treatment_id: Some(treatment.to_string()),
-        };
-        (progress.started, response)
-    };
-    progress.treatments.iter().enumerate().map(activity).collect()
-}
-
-/// Checks a request and fills in what the service fills in.
-async fn complete(cx: &Cx, app: &AppKey, request: &mut WriteCampaignRequest) -> Result<Plan, ApiError> {
-    let plan = Plan::parse(request)?;
-    let version = segments::existing_version(cx, app, plan.segment.as_str(), plan.segment_version).await?;
-    request.segment_version = Some(version as i32);
-    if let Some(schedule) = &mut request.schedule {
-        schedule.timezone.get_or_insert_with(|| "UTC".to_owned());
-    }
-    if plan.is_paused && plan.start == Start::Immediate {
-        return Err(ApiError::bad_request("A campaign that starts immediately cannot be paused"));
-    }
-    Ok(plan)
-}
-
-/// The application's defaults, copied when the campaign is made (spec/50 §5).
-async fn defaults(cx: &Cx, app: &AppKey) -> Result<(Limits, Option<QuietTime>), ApiError> {
-    let settings = definitions::settings(app.account.as_str());
-    let Some((_, _, body)) = settings.latest(&*cx.engine().kv, app.app.as_str()).await? else {
-        return Ok((Limits::default(), None));
-    };
-    let settings: WriteApplicationSettingsRequest = serde_json::from_str(&body.document)?;
-    let quiet_time = settings.quiet_time.unwrap_or_default();
-    let quiet_time = QuietTime::parse(quiet_time.start.as_deref(), quiet_time.end.as_deref())?;
-    Ok((parse_limits(settings.limits.as_ref())?, quiet_time))
-}
-
-async fn check_room(cx: &Cx, app: &AppKey) -> Result<(), ApiError> {
-    let rows = cx.engine().kv.scan(states(app).prefix(), CAMPAIGNS_MAX).await?;
-    let mut active = 0;
-    for (_, row) in rows {
-        let state: CampaignState = decode(&row.value)?;
-        if matches!(state.status, Status::Scheduled | Status::Executing | Status::PendingNextRun) {
-            active += 1;
+/// Stops the campaigns that are sent to a segment, which the same batch deletes: they fail with DELETED (spec/30 §1,
+/// spec/50 §2), and what is not claimed yet is not sent.
+pub(super) async fn stop_campaigns_of(
+    cx: &Cx,
+    app: &AppKey,
+    segment: &str,
+    batch: &mut Batch,
+) -> Result<(), ApiError> {
+    let kv = &*cx.engine().kv;
+    let mut open = Vec::new();
+    checks::each_state(kv, app, |key, version, state| {
+        if !state.status.is_over() {
+            open.push((key, version, state));
         }
-    }
-    if active >= ACTIVE_CAMPAIGNS_MAX {
-        return Err(ApiError::bad_request("Too many active campaigns"));
+    })
+    .await?;
+    for (key, version, mut state) in open {
+        let Some(id) = key.components_behind(&states(app)).text() else { continue };
+        let Some(body) = campaigns(app).body(kv, &id, state.version).await? else { continue };
+        let request: WriteCampaignRequest = serde_json::from_str(&body.document)?;
+        if request.segment_id.as_deref() != Some(segment) {
+            continue;
+        }
+        if let Some(due) = state.due.take() {
+            batch.delete(due_row(app, &id, due).key(SHARD, due));
+        }
+        state.status = Status::Deleted;
+        state.fault = Some("the segment was deleted".to_owned());
+        batch.check(key.clone(), version);
+        batch.put(key, encode(&state));
     }
     Ok(())
 }
@@ -313,15 +272,23 @@ fn only_pauses(request: &WriteCampaignRequest) -> bool {
 
 /// The document before with the request's members over it.
 fn merged(document: &str, request: WriteCampaignRequest) -> Result<WriteCampaignRequest, ApiError> {
-    let mut before: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document)?;
+    let mut before: serde_json::Map<String, Value> = serde_json::from_str(document)?;
     // The version of a segment that was replaced does not belong to the new one.
     if request.segment_id.is_some() && request.segment_version.is_none() {
         before.remove("SegmentVersion");
     }
-    if let serde_json::Value::Object(changes) = serde_json::to_value(request)? {
+    // Treatments have the campaign's schedule: those that stay follow it.
+    if request.schedule.is_some()
+        && let Some(Value::Array(treatments)) = before.get_mut("AdditionalTreatments")
+    {
+        for treatment in treatments.iter_mut().filter_map(Value::as_object_mut) {
+            treatment.remove("Schedule");
+        }
+    }
+    if let Value::Object(changes) = serde_json::to_value(request)? {
         before.extend(changes);
     }
-    Ok(serde_json::from_value(serde_json::Value::Object(before))?)
+    Ok(serde_json::from_value(Value::Object(before))?)
 }
 
 fn due_row(app: &AppKey, campaign: &str, scheduled: Timestamp) -> Due {
@@ -344,69 +311,4 @@ async fn load(cx: &Cx, app: &AppKey, id: &str) -> Result<(Head, Version, Body), 
 async fn load_state(cx: &Cx, app: &AppKey, id: &str) -> Result<(CampaignState, Version), ApiError> {
     let row = cx.engine().kv.get(&state_key(app, id)).await?.ok_or_else(ApiError::not_found)?;
     Ok((decode(&row.value)?, row.version))
-}
-
-fn response(
-    cx: &Cx,
-    app: &AppKey,
-    head: &Head,
-    body: &Body,
-    state: &CampaignState,
-) -> Result<CampaignResponse, ApiError> {
-    let request: WriteCampaignRequest = serde_json::from_str(&body.document)?;
-    let wire_state = WireState {
-        campaign_status: Some(match state.status {
-            Status::Scheduled => CampaignStatus::Scheduled,
-            Status::Executing => CampaignStatus::Executing,
-            Status::PendingNextRun => CampaignStatus::PendingNextRun,
-            Status::Completed => CampaignStatus::Completed,
-            Status::Paused => CampaignStatus::Paused,
-            Status::Deleted => CampaignStatus::Deleted,
-            Status::Invalid => CampaignStatus::Invalid,
-        }),
-    };
-    let treatments = request.additional_treatments.unwrap_or_default();
-    let has_treatments = !treatments.is_empty();
-    let treatments = (1u32..).zip(treatments).map(|(number, treatment)| TreatmentResource {
-        custom_delivery_configuration: treatment.custom_delivery_configuration,
-        id: engine::ids::derived(&["treatment", &head.id, &number.to_string()]),
-        message_configuration: treatment.message_configuration,
-        schedule: treatment.schedule,
-        size_percent: treatment.size_percent,
-        state: Some(wire_state.clone()),
-        template_configuration: treatment.template_configuration,
-        treatment_description: treatment.treatment_description,
-        treatment_name: treatment.treatment_name,
-    });
-    Ok(CampaignResponse {
-        additional_treatments: Some(treatments.collect()),
-        application_id: app.app.to_string(),
-        arn: cx.arn(&format!("apps/{}/campaigns/{}", app.app, head.id)),
-        creation_date: head.created.to_string(),
-        custom_delivery_configuration: request.custom_delivery_configuration,
-        default_state: has_treatments.then(|| wire_state.clone()),
-        description: request.description,
-        holdout_percent: Some(request.holdout_percent.unwrap_or(0)),
-        hook: request.hook.filter(|hook| *hook != CampaignHook::default()),
-        id: head.id.clone(),
-        is_paused: Some(state.is_paused),
-        last_modified_date: body.modified.to_string(),
-        limits: Some(request.limits.unwrap_or_else(CampaignLimits::default)),
-        message_configuration: request.message_configuration,
-        name: request.name,
-        priority: request.priority,
-        schedule: request.schedule.map(|schedule| Schedule {
-            is_local_time: Some(schedule.is_local_time.unwrap_or(false)),
-            quiet_time: Some(schedule.quiet_time.unwrap_or_default()),
-            ..schedule
-        }),
-        segment_id: request.segment_id.unwrap_or_default(),
-        segment_version: request.segment_version.unwrap_or_default(),
-        state: Some(wire_state),
-        tags: Some(head.tags.clone()),
-        template_configuration: Some(request.template_configuration.unwrap_or_default()),
-        treatment_description: request.treatment_description,
-        treatment_name: request.treatment_name,
-        version: Some(body.version as i32),
-    })
 }

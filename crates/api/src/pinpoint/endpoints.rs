@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::audience::{AppKey, AttributeKind};
+use domain::audience::{AppKey, AttributeKind, TOO_MANY_ENDPOINTS};
 use domain::endpoints::{Endpoint, EndpointUpdate, Invalid, User, check_endpoint_id, document};
-use domain::ids::{EndpointId, UserId};
+use domain::ids::{EndpointId, UserId, folded};
 use domain::records::{Body, EndpointItem, Record};
 use engine::reads;
 use model::pinpoint::{
@@ -14,9 +14,9 @@ use model::pinpoint::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use store::tables::audiences::summary_key;
+use store::tables::audiences::{endpoint_key, summary_key};
 use store::value::decode;
-use store::{Batch, Position};
+use store::{Batch, Key, Position};
 
 use crate::context::Cx;
 use crate::error::ApiError;
@@ -35,6 +35,7 @@ pub(super) async fn update_endpoint(cx: Cx, labels: Labels, body: Bytes) -> Resu
     let json = text(&body)?;
     check_endpoint_id(id)?;
     EndpointUpdate::parse(json)?.check()?;
+    check_quota(&cx, &app, std::slice::from_ref(&id)).await?;
     let items = vec![EndpointItem { id, json }];
     let position = append(&cx, &app, Body::Endpoints { items }).await?;
     match cx.engine().verdict(position, 0) {
@@ -68,6 +69,7 @@ pub(super) async fn update_endpoints_batch(
         check_endpoint_id(&id).map_err(named)?;
         ids.push(id);
     }
+    check_quota(&cx, &app, &ids).await?;
     let items = ids.iter().zip(&request.item).map(|(id, raw)| EndpointItem { id, json: raw.get() }).collect();
     let position = append(&cx, &app, Body::Endpoints { items }).await?;
     let refusals: Vec<String> = (0u32..)
@@ -167,6 +169,16 @@ async fn user_endpoints(cx: &Cx, app: &AppKey, user_id: &str) -> Result<Endpoint
     let item =
         endpoints.iter().map(|endpoint| response(app, endpoint, Some(&user))).collect::<Result<_, _>>()?;
     Ok(EndpointsResponse { item })
+}
+
+/// Refuses the call where one of the endpoints does not exist and the account has as many as it may (design §10).
+async fn check_quota<T: AsRef<str>>(cx: &Cx, app: &AppKey, ids: &[T]) -> Result<(), ApiError> {
+    if cx.engine().audiences.usage.may_create(cx.account()) {
+        return Ok(());
+    }
+    let keys: Vec<Key> = ids.iter().map(|id| endpoint_key(app, &folded(id.as_ref()))).collect();
+    let exist = cx.engine().kv.get_many(&keys).await?.iter().all(Option::is_some);
+    if exist { Ok(()) } else { Err(ApiError::bad_request(TOO_MANY_ENDPOINTS)) }
 }
 
 /// Appends a record and waits until it is visible.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::events::{EndpointItem, EventBatch};
-use domain::ids::EndpointId;
 use domain::records::{Body, Record};
+use engine::names::AppNames;
 use serde_json::json;
 
 use super::endpoints::{text, wait_visible};
@@ -26,64 +26,79 @@ pub(super) async fn put_events(cx: Cx, labels: Labels, body: Bytes) -> Result<Ra
         return Err(ApiError::too_many_requests(LAG_RETRY_AFTER));
     }
     let json = text(&body)?;
-    let batch = EventBatch::parse(json)?;
+    let names = cx.engine().names.of(&app);
+    let batch = EventBatch::parse_known(json, &names.events)?;
     let updates: Vec<Result<EndpointUpdate, Invalid>> =
         batch.items.iter().map(EndpointItem::update).collect();
+    let may_create = cx.engine().audiences.usage.may_create(cx.account());
     let record = Record {
         account: app.account.as_str(),
         app: app.app.as_str(),
         request_id: cx.request_id.as_str(),
-        body: Body::Events { json },
+        body: if may_create { Body::Events { json } } else { Body::EventsOfKnown { json } },
     };
     let position = cx.engine().append(&app, &record).await?;
-    let waits = batch.items.iter().zip(&updates).any(|(item, update)| must_wait(&cx, &app, item, update));
+    let rules = Rules { cx: &cx, app: &app, names: &names, may_create };
+    let waits = batch.items.iter().zip(&updates).any(|(item, update)| rules.may_refuse(item, update));
     if waits {
         wait_visible(&cx, position).await?;
     }
-    let verdict = |item: usize| match &updates[item] {
+    let of_item = |item: usize| match &updates[item] {
         Err(Invalid(message)) => Some(message.clone()),
         Ok(_) if waits => cx.engine().verdict(position, item as u32),
         Ok(_) => None,
     };
-    Ok(RawAnswer { status: 202, body: answer(&batch, verdict)? })
+    let of_event = |event: u32| if waits { cx.engine().event_verdict(position, event) } else { None };
+    Ok(RawAnswer { status: 202, body: answer(&batch, of_item, of_event)? })
 }
 
-/// Only what could be refused by the state waits for the projection's verdict.
-fn must_wait(
-    cx: &Cx,
-    app: &AppKey,
-    item: &EndpointItem<'_>,
-    update: &Result<EndpointUpdate, Invalid>,
-) -> bool {
-    let Ok(update) = update else { return false };
-    if update.is_empty() {
-        return false;
+/// What the state could refuse waits for the projection's verdict, and nothing else does.
+struct Rules<'a> {
+    cx: &'a Cx,
+    app: &'a AppKey,
+    names: &'a AppNames,
+    may_create: bool,
+}
+
+impl Rules<'_> {
+    fn may_refuse(&self, item: &EndpointItem<'_>, update: &Result<EndpointUpdate, Invalid>) -> bool {
+        let contacts = &self.cx.engine().contacts;
+        let may_refuse_endpoint = match update {
+            // It is refused already.
+            Err(_) => false,
+            Ok(update) if update.is_empty() => !self.may_create && !contacts.know(self.app, &item.id),
+            Ok(update) => !contacts.allow(self.app, &item.id, update) || !self.names.hold(update),
+        };
+        may_refuse_endpoint || item.events.iter().any(|event| !event.new_names.is_empty())
     }
-    let folded = EndpointId::new(&item.id).folded();
-    !cx.engine().contacts.leaves(app, &folded, update)
 }
 
 /// EventsResponse, written straight: the ids are the only texts that can need escaping.
-fn answer(batch: &EventBatch<'_>, verdict: impl Fn(usize) -> Option<String>) -> Result<Vec<u8>, ApiError> {
+fn answer(
+    batch: &EventBatch<'_>,
+    of_item: impl Fn(usize) -> Option<String>,
+    of_event: impl Fn(u32) -> Option<String>,
+) -> Result<Vec<u8>, ApiError> {
     const ACCEPTED: &[u8] = br#"{"Message":"Accepted","StatusCode":202}"#;
     let mut out = Vec::with_capacity(64 + batch.events() * 96);
+    let mut numbers = 0..;
     out.extend_from_slice(br#"{"Results":{"#);
     for (number, item) in batch.items.iter().enumerate() {
         separate(&mut out, number);
         serde_json::to_writer(&mut out, &item.id)?;
         out.extend_from_slice(br#":{"EndpointItemResponse":"#);
-        match verdict(number) {
+        match of_item(number) {
             None => out.extend_from_slice(ACCEPTED),
             Some(message) => refused(&mut out, &message)?,
         }
         out.extend_from_slice(br#","EventsItemResponse":{"#);
-        for (number, event) in item.events.iter().enumerate() {
-            separate(&mut out, number);
+        for (place, (event, number)) in item.events.iter().zip(numbers.by_ref()).enumerate() {
+            separate(&mut out, place);
             serde_json::to_writer(&mut out, &event.id)?;
             out.push(b':');
-            match event.fault {
+            match event.fault.map(|fault| fault.to_string()).or_else(|| of_event(number)) {
                 None => out.extend_from_slice(ACCEPTED),
-                Some(fault) => refused(&mut out, &fault.to_string())?,
+                Some(message) => refused(&mut out, &message)?,
             }
         }
         out.extend_from_slice(b"}}");

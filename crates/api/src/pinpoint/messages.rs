@@ -15,16 +15,17 @@ use model::pinpoint::{
     SendUsersMessageResponse, SendUsersMessagesRequest,
 };
 use store::Batch;
-use store::tables::outbox::{Lane, PAGE_RECIPIENTS_MAX, Page, Recipient, Source, page_key};
+use store::tables::outbox::{Lane, PAGE_RECIPIENTS_MAX, Page, Recipient, Source, page_key, put_request};
 use store::value::encode;
 
 use crate::context::Cx;
 use crate::error::ApiError;
 
-/// How long a caller waits for the first hand-off; what has no outcome by then is answered as UNKNOWN_FAILURE.
+/// How long a caller waits for the outcomes; what has none by then is answered as UNKNOWN_FAILURE.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(10);
-/// How long a direct message is tried again after a failure that may pass.
-const LIFE: Duration = Duration::from_mins(10);
+/// Until when a message may be handed over: before its caller is answered, so that what is answered as a failure, which
+/// clients send again, is not sent later all the same (spec/97 §1.2).
+const LIFE: Duration = Duration::from_secs(8);
 /// The wait between two looks for an outcome that another call caused.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -126,9 +127,12 @@ async fn deliver(
     }
     let now = cx.now();
     let id = cx.effect_id();
-    let source = Source::Direct { request: serde_json::to_string(request)? };
+    let expires = now.plus(LIFE);
+    let source = Source::Direct { request: id.clone() };
     let mut batch = Batch::default();
+    put_request(&mut batch, SHARD, &id, serde_json::to_string(request)?, expires);
     let mut waiting = Vec::new();
+    let mut queue = None;
     for (number, recipients) in recipients.chunks(PAGE_RECIPIENTS_MAX).enumerate() {
         let page = Page {
             id: engine::ids::derived(&["direct", &id, &number.to_string()]),
@@ -137,16 +141,19 @@ async fn deliver(
             source: source.clone(),
             attempt: 1,
             created: now,
-            expires: now.plus(LIFE),
+            expires,
             recipients: recipients.to_vec(),
         };
         waiting.push((page.id.clone(), recipients.to_vec(), cx.engine().deliveries.wait_for(&page.id)));
-        batch.put(page_key(SHARD, page.lane, now, &page.id), encode(&page));
+        queue = Some(page.queue());
+        batch.put(page_key(SHARD, &page, now), encode(&page));
     }
     let pages: Vec<String> = waiting.iter().map(|(page, ..)| page.clone()).collect();
     let outcomes = match cx.begin_effect(batch, &id).await {
         Ok(true) => {
-            cx.engine().wake_dispatchers();
+            if let Some(queue) = queue {
+                cx.engine().queues.written(Lane::Transactional, queue, now);
+            }
             Ok(collect(waiting).await)
         }
         Ok(false) => look_up(cx, app, waiting).await,
@@ -190,6 +197,7 @@ async fn look_up(cx: &Cx, app: &AppKey, waiting: Vec<Waiting>) -> Result<Vec<Del
             };
             let found = loop {
                 let found = reads::outcome(&*cx.engine().kv, app, &named, &delivery_id).await?;
+                let found = found.filter(|outcome| outcome.status.is_final());
                 if found.is_some() || tokio::time::Instant::now() >= deadline {
                     break found;
                 }
@@ -226,27 +234,27 @@ fn not_known_yet(recipient: Recipient) -> DeliveryOutcome {
 
 /// DeliveryStatus and StatusCode of an outcome (spec/80 §1 and its corrections in spec/97 §1).
 fn status(outcome: &DeliveryOutcome) -> (DeliveryStatus, i32) {
-    let provider = outcome.code.map(i32::from);
     match outcome.status {
         SendStatus::Success => (DeliveryStatus::Successful, 200),
         SendStatus::OptOut => (DeliveryStatus::OptOut, 400),
-        SendStatus::Deferred | SendStatus::TransientFailure => {
-            (DeliveryStatus::TemporaryFailure, provider.unwrap_or(500))
+        SendStatus::Deferred | SendStatus::TransientFailure | SendStatus::Expired => {
+            (DeliveryStatus::TemporaryFailure, 500)
         }
         SendStatus::Throttled => (DeliveryStatus::Throttled, 429),
         SendStatus::Unknown => (DeliveryStatus::UnknownFailure, 500),
         SendStatus::DuplicateAddress => (DeliveryStatus::Duplicate, 400),
         SendStatus::EndpointDeleted => (DeliveryStatus::PermanentFailure, 404),
-        SendStatus::FailurePermanent => (DeliveryStatus::PermanentFailure, provider.unwrap_or(400)),
+        SendStatus::FailurePermanent => (DeliveryStatus::PermanentFailure, 400),
         SendStatus::Holdout
         | SendStatus::DailyCap
         | SendStatus::CampaignCap
         | SendStatus::QuietTime
         | SendStatus::Inactive
         | SendStatus::MissingAddress
+        | SendStatus::MissingChannel
+        | SendStatus::Cancelled
         | SendStatus::ChannelMismatch
         | SendStatus::UnsupportedChannel
-        | SendStatus::Expired
         | SendStatus::RenderingFailure => (DeliveryStatus::PermanentFailure, 400),
     }
 }
@@ -257,7 +265,7 @@ fn address_result(outcome: &DeliveryOutcome) -> MessageResult {
         delivery_status,
         message_id: message_id(outcome),
         status_code,
-        status_message: Some(outcome.detail.clone()),
+        status_message: Some(status_message(outcome)),
         updated_token: None,
     }
 }
@@ -269,8 +277,16 @@ fn endpoint_message_result(outcome: &DeliveryOutcome) -> EndpointMessageResult {
         delivery_status,
         message_id: message_id(outcome),
         status_code,
-        status_message: Some(outcome.detail.clone()),
+        status_message: Some(status_message(outcome)),
         updated_token: None,
+    }
+}
+
+/// The words of an outcome, with the provider's own code where it refused (StatusCode is that of HTTP, spec/80 §1).
+fn status_message(outcome: &DeliveryOutcome) -> String {
+    match outcome.code.filter(|code| *code >= 400) {
+        Some(code) => format!("{code} {}", outcome.detail),
+        None => outcome.detail.clone(),
     }
 }
 

@@ -10,11 +10,11 @@ use model::pinpoint::{
     SegmentsResponse, UpdateSegmentRequest, WriteSegmentRequest,
 };
 use store::Batch;
-use store::tables::definitions::{self, Definitions, Head};
+use store::tables::definitions::{self, Body, Definitions, Head};
 use store::tables::jobs::{self, JobState};
 use store::value::decode;
 
-use super::tags;
+use super::{campaigns, tags};
 use crate::context::Cx;
 use crate::error::ApiError;
 use crate::paging::{Page, Place};
@@ -34,8 +34,8 @@ pub(super) async fn create_segment(cx: Cx, input: CreateSegmentRequest) -> Resul
     let mut batch = Batch::default();
     app.guard(&mut batch);
     let json = serde_json::to_string(&document)?;
-    let (head, _) = segments.create(&mut batch, &cx.new_id(), json, tags, cx.now());
-    let output = response(&cx, &app.key, &head, 1, document).await?;
+    let (head, body) = segments.create(&mut batch, &cx.new_id(), json, tags, cx.now());
+    let output = response(&cx, &app.key, &head, &body).await?;
     cx.commit(batch, &output).await?;
     Ok(output)
 }
@@ -60,7 +60,7 @@ pub(super) async fn update_segment(cx: Cx, input: UpdateSegmentRequest) -> Resul
     app.guard(&mut batch);
     let (head, body) =
         segments.add_version(&mut batch, &head, row, serde_json::to_string(&document)?, cx.now());
-    let output = response(&cx, &app.key, &head, body.version, document).await?;
+    let output = response(&cx, &app.key, &head, &body).await?;
     cx.commit(batch, &output).await?;
     Ok(output)
 }
@@ -69,7 +69,7 @@ pub(super) async fn get_segment(cx: Cx, input: GetSegmentRequest) -> Result<Segm
     let app = cx.app(&input.application_id).await?;
     let found = segments(&app).latest(&*cx.engine().kv, &input.segment_id).await?;
     let (head, _, body) = found.ok_or_else(ApiError::not_found)?;
-    response(&cx, &app, &head, body.version, serde_json::from_str(&body.document)?).await
+    response(&cx, &app, &head, &body).await
 }
 
 pub(super) async fn get_segment_version(
@@ -81,7 +81,7 @@ pub(super) async fn get_segment_version(
     let (head, _) = segments(&app).head(kv, &input.segment_id).await?.ok_or_else(ApiError::not_found)?;
     let version: u32 = input.version.parse().map_err(|_| ApiError::not_found())?;
     let body = segments(&app).body(kv, &head.id, version).await?.ok_or_else(ApiError::not_found)?;
-    response(&cx, &app, &head, version, serde_json::from_str(&body.document)?).await
+    response(&cx, &app, &head, &body).await
 }
 
 pub(super) async fn get_segment_versions(
@@ -95,7 +95,7 @@ pub(super) async fn get_segment_versions(
     let (bodies, next_token) = page.cut(segments(&app).versions(kv, &head.id).await?, Place::of_body);
     let mut item = Vec::with_capacity(bodies.len());
     for body in bodies {
-        item.push(response(&cx, &app, &head, body.version, serde_json::from_str(&body.document)?).await?);
+        item.push(response(&cx, &app, &head, &body).await?);
     }
     Ok(SegmentsResponse { item, next_token })
 }
@@ -108,19 +108,21 @@ pub(super) async fn get_segments(cx: Cx, input: GetSegmentsRequest) -> Result<Se
     let mut item = Vec::with_capacity(heads.len());
     for head in heads {
         if let Some(body) = segments(&app).body(kv, &head.id, head.latest).await? {
-            item.push(response(&cx, &app, &head, body.version, serde_json::from_str(&body.document)?).await?);
+            item.push(response(&cx, &app, &head, &body).await?);
         }
     }
     Ok(SegmentsResponse { item, next_token })
 }
 
+/// Deletes a segment and stops the campaigns that are sent to it (spec/30 §1).
 pub(super) async fn delete_segment(cx: Cx, input: DeleteSegmentRequest) -> Result<SegmentResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let found = segments(&app).latest(&*cx.engine().kv, &input.segment_id).await?;
     let (head, row, body) = found.ok_or_else(ApiError::not_found)?;
-    let output = response(&cx, &app, &head, body.version, serde_json::from_str(&body.document)?).await?;
+    let output = response(&cx, &app, &head, &body).await?;
     let mut batch = Batch::default();
     segments(&app).delete(&mut batch, &head, row);
+    campaigns::stop_campaigns_of(&cx, &app, &head.id, &mut batch).await?;
     cx.commit(batch, &output).await?;
     Ok(output)
 }
@@ -164,7 +166,8 @@ async fn check_room(cx: &Cx, segments: &Definitions) -> Result<(), ApiError> {
 
 fn check_name(member: &str, name: Option<&str>) -> Result<(), ApiError> {
     if name.is_some_and(|name| name.chars().count() > NAME_CHARACTERS_MAX) {
-        return Err(ApiError::bad_request(format!("{member} has more than {NAME_CHARACTERS_MAX} characters")));
+        let text = format!("{member} has more than {NAME_CHARACTERS_MAX} characters");
+        return Err(ApiError::bad_request(text));
     }
     Ok(())
 }
@@ -219,18 +222,21 @@ async fn load(
     Ok(body.map(|body| serde_json::from_str(&body.document)).transpose()?)
 }
 
-/// Whether a segment's version exists: what a campaign asks. Answers the version to use.
+/// Whether a segment's version exists: what a campaign asks. Answers the version to use; the commit fails if the segment is
+/// changed or deleted meanwhile.
 pub(super) async fn existing_version(
     cx: &Cx,
     app: &AppKey,
     segment: &str,
     version: Option<u32>,
+    batch: &mut Batch,
 ) -> Result<u32, ApiError> {
     let kv = &*cx.engine().kv;
     let missing = || ApiError::bad_request(format!("Segment {segment} not found"));
-    let (head, _) = segments(app).head(kv, segment).await?.ok_or_else(missing)?;
+    let (head, row) = segments(app).head(kv, segment).await?.ok_or_else(missing)?;
     let version = version.unwrap_or(head.latest);
     segments(app).body(kv, segment, version).await?.ok_or_else(missing)?;
+    batch.check(segments(app).head_key(segment), row);
     Ok(version)
 }
 
@@ -238,13 +244,8 @@ fn segments(app: &AppKey) -> Definitions {
     definitions::segments(app.account.as_str(), app.app.as_str())
 }
 
-async fn response(
-    cx: &Cx,
-    app: &AppKey,
-    head: &Head,
-    version: u32,
-    document: Document,
-) -> Result<SegmentResponse, ApiError> {
+async fn response(cx: &Cx, app: &AppKey, head: &Head, body: &Body) -> Result<SegmentResponse, ApiError> {
+    let document: Document = serde_json::from_str(&body.document)?;
     let import_definition = match &document.import {
         None => None,
         Some(origin) => {
@@ -271,11 +272,11 @@ async fn response(
         dimensions: document.dimensions,
         id: head.id.clone(),
         import_definition,
-        last_modified_date: Some(head.modified.to_string()),
+        last_modified_date: Some(body.modified.to_string()),
         name: document.name,
         segment_groups: document.segment_groups,
         segment_type,
-        version: Some(version as i32),
+        version: Some(body.version as i32),
         tags: Some(head.tags.clone()),
     })
 }

@@ -3,8 +3,11 @@
 use aws_sdk_pinpoint::error::ProvideErrorMetadata as _;
 use aws_sdk_pinpoint::operation::RequestId as _;
 use aws_sdk_pinpoint::types::{CampaignLimits, CreateApplicationRequest, WriteApplicationSettingsRequest};
+use domain::audience::AppKey;
 use serde_json::json;
 use std::time::Duration;
+use store::tables::due::{Due, Task};
+use store::value::decode;
 use store::{Key, Kv as _, Table};
 
 use crate::support::{ACCOUNT, World};
@@ -89,6 +92,11 @@ async fn deleting_an_application_leaves_no_definition_behind() {
         assert_eq!(world.call("PUT", &path).body("{}").send().await.status, 200);
     }
     sdk.delete_app().application_id(&app).send().await.unwrap();
+    // What is not deleted at once has a due row.
+    let rows = world.kv.scan(Key::new(Table::Due).prefix(), 100).await.unwrap();
+    let tasks: Vec<Due> = rows.iter().map(|(_, row)| decode(&row.value).unwrap()).collect();
+    let key = AppKey { account: ACCOUNT.into(), app: app.as_str().into() };
+    assert_eq!(tasks, [Due { app: key, task: Task::PurgeApp, scheduled: world.now() }]);
     for table in [Table::Apps, Table::Settings, Table::Channels] {
         let rows = world.kv.scan(Key::new(table).prefix(), 100).await.unwrap();
         let names = |id: &str| rows.iter().filter(|(key, _)| format!("{key:?}").contains(id)).count();

@@ -84,7 +84,7 @@ fn exported(world: &World, prefix: &str) -> BTreeMap<String, Value> {
     let mut documents = BTreeMap::new();
     for file in fs::read_dir(world.object(prefix)).unwrap() {
         let path = file.unwrap().path();
-        assert_eq!(path.extension().and_then(|extension| extension.to_str()), Some("gz"), "{path:?}");
+        assert!(path.extension().is_some_and(|extension| extension == "gz"), "{}", path.display());
         let mut lines = String::new();
         GzDecoder::new(fs::File::open(path).unwrap()).read_to_string(&mut lines).unwrap();
         for line in lines.lines() {

@@ -59,7 +59,7 @@ pub(crate) struct World {
 impl World {
     /// Without throttling.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Options { throttle_scale: None }, |server| server).await
+        Self::start_with(Options { throttle_scale: None, ..Options::default() }, |server| server).await
     }
 
     pub(crate) async fn start_with(options: Options, add: impl FnOnce(Server) -> Server) -> Self {
@@ -69,7 +69,7 @@ impl World {
     /// Without throttling, and with a place for the objects of jobs.
     pub(crate) async fn start_with_objects() -> Self {
         let objects = TempDir::new().unwrap();
-        Self::start_in(Some(objects), Options { throttle_scale: None }, |server| server).await
+        Self::start_in(Some(objects), Options { throttle_scale: None, ..Options::default() }, |server| server).await
     }
 
     async fn start_in(
@@ -97,6 +97,15 @@ impl World {
     pub(crate) fn object(&self, url: &str) -> PathBuf {
         let place = self.objects.as_ref().expect("the world was started with objects");
         place.path().join(url.strip_prefix("s3://").unwrap())
+    }
+
+    /// Projects the log in the background, as long as the answer lives.
+    pub(crate) fn projecting(&self) -> Background {
+        let engine = self.server.engine.clone();
+        Background(tokio::spawn(async move {
+            let Err(fault) = project(&engine).await;
+            panic!("{fault:?}");
+        }))
     }
 
     /// Carries out every job that is due, and projects the log meanwhile.
@@ -174,6 +183,15 @@ impl World {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         Response::read(&mut stream).await
+    }
+}
+
+/// A task that ends with the test.
+pub(crate) struct Background(pub(crate) JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

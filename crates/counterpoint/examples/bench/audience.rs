@@ -70,7 +70,6 @@ async fn count(server: &Server, app: &str, report: &mut Report) -> anyhow::Resul
     report.section("Segment count");
     report.line("members", answer["Count"].as_f64().context("a count")?);
     report.line("whole call ms, best of 20", best);
-    report.line("in the index ms", answer["ElapsedMicroseconds"].as_f64().unwrap_or(f64::NAN) / 1_000.0);
     Ok(())
 }
 

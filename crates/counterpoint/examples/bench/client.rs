@@ -6,7 +6,7 @@ use std::time::Instant;
 use api::secrets::Secret;
 use api::sigv4::{PathStyle, Signer, payload_hash};
 use domain::time::Timestamp;
-use http::HeaderMap;
+use hyper::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -35,8 +35,8 @@ impl Server {
             .env("COUNTERPOINT_SERVER__DATA_DIR", directory)
             .env("COUNTERPOINT_AUTH__ROOT_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("COUNTERPOINT_AUTH__ROOT_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
-            .env("COUNTERPOINT_SERVER__THROTTLE", "false")
-            .env("COUNTERPOINT_LOG__LEVEL", "warn")
+            .env("COUNTERPOINT_SERVER__THROTTLE_SCALE", "0")
+            .env("COUNTERPOINT_TELEMETRY__LEVEL", "warn")
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         for (key, value) in settings {

@@ -16,7 +16,7 @@ use store::kv::embedded::EmbeddedKv;
 use crate::client::Client;
 use crate::config::Config;
 use crate::node::{Node, exists, kv_options};
-use crate::system;
+use crate::{node, system};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -88,13 +88,28 @@ pub(crate) async fn backup(destination: &Path, config: &Config) -> anyhow::Resul
     Ok(())
 }
 
+#[expect(clippy::print_stdout, reason = "what the command answers")]
 pub(crate) fn restore(source: &Path, config: &Config) -> anyhow::Result<()> {
     let destination = &config.server.data_dir;
     let manifest = tokio::task::block_in_place(|| backup::restore(source, destination, &kv_options(config)))
         .with_context(|| format!("{} was not restored", destination.display()))?;
+    node::hold(destination).context("cannot write the file that holds messages back")?;
     report("restored", &summary(&manifest));
+    println!("no message leaves before `counterpoint resume`: some in the outbox may have been sent after the backup");
     if !config.master_key_file().exists() {
         remind(&config.master_key_file());
+    }
+    Ok(())
+}
+
+/// `counterpoint resume`: after a restore, or a look at what is in the outbox.
+pub(crate) fn resume(config: &Config) -> anyhow::Result<()> {
+    let data_dir = &config.server.data_dir;
+    if !exists(data_dir) {
+        bail!("there is no data directory {}", data_dir.display());
+    }
+    if !node::resume(data_dir)? {
+        bail!("messages are not held back");
     }
     Ok(())
 }

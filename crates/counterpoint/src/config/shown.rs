@@ -31,9 +31,8 @@ impl fmt::Display for Config {
         writeln!(out, "[log]\ncompress = {compress}\ndisk_bytes_max = {disk_bytes_max}\n")?;
         let Store { cache_bytes, memtable_bytes, reserve_bytes } = store;
         writeln!(out, "[store]\ncache_bytes = {cache_bytes}\nmemtable_bytes = {memtable_bytes}\nreserve_bytes = {reserve_bytes}\n")?;
-        let Quotas { ingest_bytes_per_second, endpoints, outbox_recipients } = quotas;
-        writeln!(out, "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}")?;
-        writeln!(out, "outbox_recipients = {outbox_recipients}\n")?;
+        let Quotas { ingest_bytes_per_second, endpoints } = quotas;
+        writeln!(out, "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\n")?;
         email_section(email, out)?;
         let ObjectsSection { directory, s3_endpoint, s3_access_key_id, s3_secret_access_key, s3_region } = objects;
         writeln!(out, "[objects]\ndirectory = {directory:?}\ns3_endpoint = {s3_endpoint:?}\ns3_access_key_id = {s3_access_key_id:?}")?;

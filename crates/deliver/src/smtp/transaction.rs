@@ -212,19 +212,24 @@ fn judge(stage: Stage, reply: &Reply) -> Outcome {
     }
 }
 
+/// Words by which servers tell that we are too fast.
+const RATE_WORDS: [&str; 7] =
+    ["throttl", "rate limit", "rate exceeded", "sending rate", "too many", "too fast", "slow down"];
+
 /// A 4xx that is meant for the sender as a whole: slow down.
 fn is_about_lane(stage: Stage, reply: &Reply) -> bool {
-    if reply.code == 421 || matches!(stage, Stage::Reset | Stage::Mail) {
+    if reply.code == 421 || stage == Stage::Reset {
         return true;
     }
     let text = reply.text().to_ascii_lowercase();
-    // Greylisting often comes as 4.7.1, but wants the same message again.
+    // Greylisting names a rate sometimes, but wants the same message again.
     if text.contains("greylist") || text.contains("graylist") {
         return false;
     }
-    // 4.3.1 system full, 4.3.2 not accepting, 4.4.5 congestion, 4.7.x rate and policy; SES: "454 Throttling failure".
-    let by_status = matches!(reply.enhanced_status(), Some((4, 3, 1 | 2) | (4, 4, 5) | (4, 7, _)));
-    by_status || (reply.code == 454 && text.contains("throttl"))
+    // 4.3.1 system full, 4.3.2 not accepting, 4.4.5 congestion, 4.7.28 too much mail. Another 4.7.x is as often about one sender or recipient: a policy
+    // against one of them must not stop everybody, so it counts only where it names a rate (SES: "454 Throttling failure").
+    let by_status = matches!(reply.enhanced_status(), Some((4, 3, 1 | 2) | (4, 4, 5) | (4, 7, 28)));
+    by_status || RATE_WORDS.iter().any(|word| text.contains(word))
 }
 
 fn push_back(code: Option<u16>, detail: String) -> Outcome {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{ATTRIBUTE_NAMES_MAX, AppKey, AttributeKind, Audience, NotLoaded, Row, cohort, glob_matches};
+use super::{
+    ATTRIBUTE_NAMES_MAX, AppKey, AttributeKind, Audience, NotLoaded, Row, TOO_MANY_ENDPOINTS, cohort,
+    folded_address, is_blocked,
+};
 use crate::channels::ChannelType;
 use crate::endpoints::{
     Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate,
-    Invalid, Location, OptOut, User, Values,
+    Invalid, Location, OptOut, USER_BYTES_MAX, User, Values,
 };
 use crate::ids::{EndpointId, RequestId, UserId};
 use crate::time::Timestamp;
@@ -16,6 +19,25 @@ use crate::time::Timestamp;
 pub struct Arrival {
     pub at: Timestamp,
     pub request_id: RequestId,
+    /// Endpoints that do not exist are made. False: the account had as many as it may when the record was written.
+    pub may_create: bool,
+}
+
+/// Says that an endpoint is there and active, and nothing else of it: the empty `Endpoint` of PutEvents (spec/20 §1). Makes
+/// it where there is none; one that exists keeps its status, date and request id.
+pub fn touch(
+    audience: &mut Audience,
+    key: &AppKey,
+    id: &EndpointId,
+    arrival: &Arrival,
+) -> Result<Result<(), Invalid>, NotLoaded> {
+    if !audience.summary.deleted
+        && let Some(ordinal) = audience.endpoint(&id.folded())?.map(|endpoint| endpoint.ordinal)
+    {
+        audience.touch(ordinal, arrival.at);
+        return Ok(Ok(()));
+    }
+    update(audience, key, id, &EndpointUpdate::default(), arrival)
 }
 
 /// Applies an update to the endpoint `id`, or refuses it as a whole with the text that the client reads.
@@ -31,11 +53,8 @@ pub fn update(
     }
     let folded = id.folded();
     let existing = audience.endpoint(&folded)?.cloned();
-    if update.is_empty()
-        && let Some(endpoint) = &existing
-    {
-        audience.touch(endpoint.ordinal, arrival.at);
-        return Ok(Ok(()));
+    if existing.is_none() && !arrival.may_create {
+        return Ok(Err(Invalid::new(TOO_MANY_ENDPOINTS)));
     }
     let plan = match plan(audience, key, id, &folded, existing, update, arrival)? {
         Ok(plan) => plan,
@@ -51,6 +70,7 @@ struct Plan {
     is_new: bool,
     old_user: Option<UserId>,
     old_address: Option<(ChannelType, String)>,
+    /// For the user, if there is one.
     user_attributes: BTreeMap<String, Values>,
     /// The user's endpoint that gives way to this one.
     displaced: Option<String>,
@@ -71,7 +91,10 @@ fn plan(
     let old_address = existing.as_ref().and_then(held_address);
     let mut endpoint = existing.unwrap_or_else(|| fresh(audience, key, id, folded, arrival));
     let mut new_names = Vec::new();
-    let user_attributes = merge(audience, &mut endpoint, update, arrival, &mut new_names);
+    let mut user_attributes = merge(audience, &mut endpoint, update, arrival, &mut new_names);
+    if endpoint.user_id.is_none() {
+        merge_values(&mut endpoint.loose_user_attributes, std::mem::take(&mut user_attributes));
+    }
     if let Err(refusal) = check(audience, &endpoint, update, &new_names) {
         return Ok(Err(refusal));
     }
@@ -95,6 +118,9 @@ fn plan(
         && let Some(holder) = audience.holder(channel, &address)?
     {
         audience.endpoint(holder)?;
+    }
+    if let Err(refusal) = check_user(audience, &endpoint, &user_attributes)? {
+        return Ok(Err(refusal));
     }
     let displaced = match displaced(audience, folded, &endpoint)? {
         Ok(displaced) => displaced,
@@ -126,10 +152,7 @@ fn fresh(audience: &Audience, key: &AppKey, id: &EndpointId, folded: &str, arriv
 
 /// The address that an endpoint claims: only an active one does.
 fn held_address(endpoint: &Endpoint) -> Option<(ChannelType, String)> {
-    match (endpoint.status, endpoint.channel_type, &endpoint.address) {
-        (EndpointStatus::Active, Some(channel), Some(address)) => Some((channel, address.clone())),
-        _ => None,
-    }
+    if endpoint.status == EndpointStatus::Active { folded_address(endpoint) } else { None }
 }
 
 /// Merges members; returns the user attributes to merge into the user.
@@ -156,7 +179,7 @@ fn merge(
         user,
     } = update;
     let mut capture = |kind: AttributeKind, name: &str| {
-        if is_blocked(audience, kind, name) {
+        if is_blocked(&audience.summary.blocked, kind, name) {
             return false;
         }
         let name = (kind, name.to_owned());
@@ -203,11 +226,6 @@ fn merge(
         merge_location(&mut endpoint.location, sent);
     }
     user_attributes
-}
-
-fn is_blocked(audience: &Audience, kind: AttributeKind, name: &str) -> bool {
-    let patterns = audience.summary.blocked.get(&kind);
-    patterns.is_some_and(|patterns| patterns.iter().any(|pattern| glob_matches(pattern, name)))
 }
 
 fn replace<T: Clone>(kept: &mut Option<T>, sent: &Option<T>) {
@@ -258,18 +276,29 @@ fn check(
             "Too many custom attributes: an application keeps at most {ATTRIBUTE_NAMES_MAX} names"
         )));
     }
-    if size(endpoint) > ENDPOINT_BYTES_MAX {
+    if endpoint.bytes() > ENDPOINT_BYTES_MAX {
         return Err(Invalid::new(format!("Endpoint is larger than {ENDPOINT_BYTES_MAX} bytes")));
     }
     Ok(())
 }
 
-fn size(endpoint: &Endpoint) -> usize {
-    let lists = endpoint.attributes.iter().chain(&endpoint.loose_user_attributes);
-    let lists: usize =
-        lists.map(|(name, values)| name.len() + values.iter().map(String::len).sum::<usize>()).sum();
-    let metrics: usize = endpoint.metrics.keys().map(|name| name.len() + 8).sum();
-    lists + metrics + endpoint.address.as_ref().map_or(0, String::len)
+/// Whether the endpoint's user can take the attributes that move to it.
+fn check_user(
+    audience: &Audience,
+    endpoint: &Endpoint,
+    sent: &BTreeMap<String, Values>,
+) -> Result<Result<(), Invalid>, NotLoaded> {
+    let Some(user_id) = &endpoint.user_id else { return Ok(Ok(())) };
+    if sent.is_empty() && endpoint.loose_user_attributes.is_empty() {
+        return Ok(Ok(()));
+    }
+    let mut user = audience.user(user_id.as_str())?.cloned().unwrap_or_default();
+    merge_values(&mut user.attributes, endpoint.loose_user_attributes.clone());
+    merge_values(&mut user.attributes, sent.clone());
+    if user.bytes() > USER_BYTES_MAX {
+        return Ok(Err(Invalid::new(format!("User attributes are larger than {USER_BYTES_MAX} bytes"))));
+    }
+    Ok(Ok(()))
 }
 
 /// Which endpoint of the user gives way when this one becomes the 16th, if any has to (spec/10 §6).
@@ -319,6 +348,7 @@ impl Plan {
         if !self.new_names.is_empty() {
             audience.summary.names.extend(self.new_names.drain(..));
             audience.summary_dirty = true;
+            audience.names_changed = true;
         }
         self.hand_over_address(audience, folded)?;
         if let Some(displaced) = self.displaced.take()
@@ -366,10 +396,7 @@ impl Plan {
         {
             audience.unlink(folded, old.as_str())?;
         }
-        let Some(user_id) = self.endpoint.user_id.clone() else {
-            merge_values(&mut self.endpoint.loose_user_attributes, std::mem::take(&mut self.user_attributes));
-            return Ok(());
-        };
+        let Some(user_id) = self.endpoint.user_id.clone() else { return Ok(()) };
         let known = audience.user(user_id.as_str())?;
         let is_linked = known.is_some_and(|user| user.endpoints.contains(folded));
         if is_linked && self.user_attributes.is_empty() {

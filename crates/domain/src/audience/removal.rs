@@ -1,12 +1,15 @@
 //! Endpoints, users and attribute names that go (spec/10-endpoints-users.md §6, §7).
 
-use super::{AttributeKind, Audience, NotLoaded, Row};
+use super::{AttributeKind, Audience, NotLoaded, Row, folded_address, glob_matches};
 use crate::endpoints::Endpoint;
 
 /// Removes an endpoint, its link and its claim on an address. Answers what was removed; `None` if there was none.
 pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<Endpoint>, NotLoaded> {
+    if audience.summary.deleted {
+        return Ok(None);
+    }
     let Some(endpoint) = audience.endpoint(folded)?.cloned() else { return Ok(None) };
-    let address = endpoint.channel_type.zip(endpoint.address.clone());
+    let address = folded_address(&endpoint);
     let mut missing = Vec::new();
     if let Some(user) = &endpoint.user_id {
         missing.push(Row::User(user.as_str().to_owned()));
@@ -36,6 +39,9 @@ pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<E
 
 /// Removes all endpoints of a user, and with them the user. Answers how many there were.
 pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotLoaded> {
+    if audience.summary.deleted {
+        return Ok(0);
+    }
     let Some(user) = audience.user(user_id)?.cloned() else { return Ok(0) };
     let missing: Vec<Row> = user
         .endpoints
@@ -49,7 +55,7 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     let mut missing = Vec::new();
     for id in &user.endpoints {
         if let Some(endpoint) = audience.endpoint(id)?
-            && let Some((channel, address)) = endpoint.channel_type.zip(endpoint.address.clone())
+            && let Some((channel, address)) = folded_address(endpoint)
         {
             missing.push(Row::Address(channel, address));
         }
@@ -64,8 +70,14 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     Ok(user.endpoints.len())
 }
 
-/// Stops capturing names that match the globs. Values that are there stay (spec/97 C10).
+/// Stops capturing names that match the globs, and counting them. Values that are there stay (spec/97 C10).
 pub fn block_attributes(audience: &mut Audience, kind: AttributeKind, patterns: &[String]) {
+    if audience.summary.deleted {
+        return;
+    }
+    let is_blocked = |name: &str| patterns.iter().any(|pattern| glob_matches(pattern, name));
+    audience.summary.names.retain(|(of, name)| *of != kind || !is_blocked(name));
+    audience.names_changed = true;
     audience.summary.blocked.entry(kind).or_default().extend(patterns.iter().cloned());
     audience.summary_dirty = true;
 }

@@ -1,5 +1,7 @@
+use serde_json::json;
+
 use super::*;
-use crate::endpoints::{EndpointStatus, EndpointUpdate, Invalid, document};
+use crate::endpoints::{ENDPOINT_BYTES_MAX, EndpointStatus, EndpointUpdate, Invalid, document};
 use crate::ids::{EndpointId, RequestId};
 
 /// An audience of which everything is in memory: what is not there does not exist.
@@ -7,12 +9,13 @@ struct World {
     audience: Audience,
     key: AppKey,
     now: Timestamp,
+    may_create: bool,
 }
 
 impl World {
     fn new() -> Self {
         let key = AppKey { account: "123456789012".into(), app: "app".into() };
-        Self { audience: Audience::default(), key, now: Timestamp(1_000) }
+        Self { audience: Audience::default(), key, now: Timestamp(1_000), may_create: true }
     }
 
     fn load(&mut self, missing: NotLoaded) {
@@ -32,13 +35,29 @@ impl World {
     }
 
     fn update(&mut self, id: &str, json: &str) -> Result<(), Invalid> {
-        self.now.0 += 1;
         let parsed = EndpointUpdate::parse(json)?;
         parsed.check()?;
-        let arrival = Arrival { at: self.now, request_id: RequestId::new("r") };
+        let arrival = self.arrival();
+        self.fold(|audience, key| update(audience, key, &EndpointId::new(id), &parsed, &arrival))
+    }
+
+    fn touch(&mut self, id: &str) -> Result<(), Invalid> {
+        let arrival = self.arrival();
+        self.fold(|audience, key| touch(audience, key, &EndpointId::new(id), &arrival))
+    }
+
+    fn arrival(&mut self) -> Arrival {
+        self.now.0 += 1;
+        let request_id = RequestId::new(format!("r{}", self.now.0));
+        Arrival { at: self.now, request_id, may_create: self.may_create }
+    }
+
+    fn fold(
+        &mut self,
+        decide: impl Fn(&mut Audience, &AppKey) -> Result<Result<(), Invalid>, NotLoaded>,
+    ) -> Result<(), Invalid> {
         loop {
-            let outcome = update(&mut self.audience, &self.key, &EndpointId::new(id), &parsed, &arrival);
-            match outcome {
+            match decide(&mut self.audience, &self.key) {
                 Ok(outcome) => return outcome,
                 Err(missing) => self.load(missing),
             }
@@ -96,6 +115,42 @@ fn an_update_activates_unless_it_says_otherwise() {
 }
 
 #[test]
+fn an_empty_update_activates_and_a_touch_does_not() {
+    let mut world = World::new();
+    world.update("e", r#"{"Address":"1","ChannelType":"SMS"}"#).unwrap();
+    world.update("e", r#"{"EndpointStatus":"INACTIVE"}"#).unwrap();
+    let before = world.get("e").clone();
+    world.touch("E").unwrap();
+    assert_eq!(*world.get("e"), before);
+    assert_eq!(world.audience.activity[&before.ordinal], world.now);
+    world.update("e", "{}").unwrap();
+    let expected = Endpoint {
+        status: EndpointStatus::Active,
+        effective_date: world.now,
+        request_id: RequestId::new(format!("r{}", world.now.0)),
+        ..before
+    };
+    assert_eq!(*world.get("e"), expected);
+    world.touch("new").unwrap();
+    assert_eq!(world.get("new").created, world.now);
+}
+
+#[test]
+fn an_account_at_its_quota_makes_no_endpoint_and_changes_those_that_exist() {
+    let mut world = World::new();
+    world.update("a", r#"{"Address":"1","ChannelType":"SMS"}"#).unwrap();
+    world.may_create = false;
+    for refusal in [world.update("b", "{}"), world.touch("b")] {
+        assert_eq!(refusal.unwrap_err().0, TOO_MANY_ENDPOINTS);
+    }
+    assert_eq!(world.audience.summary.endpoints, 1);
+    assert!(world.audience.new_ordinals.len() == 1 && world.audience.endpoints["b"].value.is_none());
+    world.update("A", r#"{"Address":"2"}"#).unwrap();
+    world.touch("a").unwrap();
+    assert_eq!(world.get("a").address.as_deref(), Some("2"));
+}
+
+#[test]
 fn the_newest_claim_on_an_address_wins() {
     let mut world = World::new();
     world.update("a", r#"{"Address":"+1","ChannelType":"SMS"}"#).unwrap();
@@ -108,6 +163,26 @@ fn the_newest_claim_on_an_address_wins() {
     world.update("a", r#"{"EndpointStatus":"ACTIVE"}"#).unwrap();
     assert_eq!(world.get("a").status, EndpointStatus::Active);
     assert_eq!(world.get("b").status, EndpointStatus::Active);
+}
+
+#[test]
+fn mail_addresses_are_claimed_in_any_case_and_shown_as_sent() {
+    let mut world = World::new();
+    world.update("a", r#"{"Address":"Ann@Example.com","ChannelType":"EMAIL"}"#).unwrap();
+    world.update("b", r#"{"Address":"ann@example.COM","ChannelType":"EMAIL"}"#).unwrap();
+    assert_eq!(world.get("a").status, EndpointStatus::Inactive);
+    assert_eq!(world.get("a").address.as_deref(), Some("Ann@Example.com"));
+    assert_eq!(world.get("b").address.as_deref(), Some("ann@example.COM"));
+    // Another spelling of the own address is no other address.
+    world.update("b", r#"{"Address":"ANN@example.com"}"#).unwrap();
+    assert_eq!(world.get("b").status, EndpointStatus::Active);
+    assert_eq!(world.audience.addresses.len(), 1);
+    delete_endpoint(&mut world.audience, "b").unwrap().unwrap();
+    assert!(world.audience.addresses.values().all(|slot| slot.value.is_none()), "nobody holds it any more");
+    // A device's token is another one in other letters.
+    world.update("c", r#"{"Address":"Token","ChannelType":"GCM"}"#).unwrap();
+    world.update("d", r#"{"Address":"token","ChannelType":"GCM"}"#).unwrap();
+    assert_eq!(world.get("c").status, EndpointStatus::Active);
 }
 
 #[test]
@@ -173,6 +248,55 @@ fn an_application_keeps_at_most_250_names_and_blocked_names_are_not_captured() {
     }
     assert!(world.update("e", r#"{"Metrics":{"one_more":1}}"#).unwrap_err().0.starts_with("Too many custom"));
     assert!(world.update("e", r#"{"Metrics":{"m1":5}}"#).is_ok());
+    // A blocked name is counted no longer; its like of another kind is.
+    let before = world.get("e").metrics.clone();
+    world.audience.settle();
+    block_attributes(&mut world.audience, AttributeKind::Metric, &["m1".to_owned(), "m20*".to_owned()]);
+    assert!(world.audience.names_changed);
+    assert_eq!(world.audience.summary.names.len(), 250 - 12);
+    assert_eq!(world.get("e").metrics, before, "values stay");
+    for number in 0..12 {
+        world.update("e", &format!(r#"{{"Attributes":{{"m{number}":"x"}}}}"#)).unwrap();
+    }
+    assert!(world.update("e", r#"{"Metrics":{"one_more":1}}"#).is_err());
+    assert!(world.update("e", r#"{"Metrics":{"m1":7,"m200":7}}"#).is_ok(), "blocked, so not captured");
+    assert_eq!(world.get("e").metrics, before);
+}
+
+#[test]
+fn an_endpoint_has_a_size_and_an_update_adds_at_most_its_own() {
+    let values = |count: usize| vec!["x".repeat(100); count];
+    let mut world = World::new();
+    world.update("e", "{}").unwrap();
+    let updates = [
+        json!({"Attributes": {"list": values(50)}, "Address": "a@b.c", "ChannelType": "EMAIL"}),
+        json!({"Metrics": {"m": 1, "n": 2}, "Location": {"City": "Ulm", "Latitude": 48.4}}),
+        json!({"Demographic": {"Make": "M".repeat(1_000), "Locale": "de_DE"}}),
+        json!({"User": {"UserAttributes": {"loose": values(40)}}}),
+        json!({"Attributes": {"list": values(10)}}),
+        json!({"User": {"UserId": "somebody", "UserAttributes": {"more": values(50)}}}),
+        json!({"User": {"UserId": "", "UserAttributes": {"loose": values(50)}}}),
+    ];
+    for update in updates {
+        let before = world.get("e").bytes();
+        let parsed = EndpointUpdate::parse(&update.to_string()).unwrap();
+        world.update("e", &update.to_string()).unwrap();
+        let after = world.get("e").bytes();
+        assert!(after <= before + parsed.bytes(), "{before} + {} < {after}: {update}", parsed.bytes());
+    }
+    let text = "x".repeat(ENDPOINT_BYTES_MAX);
+    for too_large in [
+        json!({"Attributes": {"a": values(50), "b": values(50), "c": values(50)}}),
+        json!({"User": {"UserAttributes": {"a": values(50), "b": values(50), "c": values(10)}}}),
+        json!({"Demographic": {"Model": text}}),
+        json!({"Location": {"City": text}}),
+        json!({"Address": text}),
+    ] {
+        let before = world.get("e").clone();
+        let refusal = world.update("e", &too_large.to_string()).unwrap_err();
+        assert_eq!(refusal.0, "Endpoint is larger than 15360 bytes");
+        assert_eq!(*world.get("e"), before);
+    }
 }
 
 #[test]
@@ -214,4 +338,64 @@ fn globs_match_as_expected() {
     ] {
         assert_eq!(glob_matches(pattern, name), matches, "{pattern} {name}");
     }
+}
+
+#[test]
+fn the_rows_that_one_update_changes_are_bounded_and_counted() {
+    let mut world = World::new();
+    // As large as rows can be: many short values, which cost their lengths too, and long ids.
+    let attributes = |prefix: &str| {
+        let values = vec!["v"; crate::endpoints::ATTRIBUTE_VALUES_MAX];
+        let names = (0..80).map(|number| (format!("{prefix}{number}"), serde_json::json!(values)));
+        serde_json::Value::Object(names.collect())
+    };
+    let id = |number: usize| format!("{number}{}", "ä".repeat(crate::endpoints::ENDPOINT_ID_CHARACTERS_MAX - 2));
+    let mut fat = serde_json::json!({"ChannelType": "GCM", "Attributes": attributes("a")});
+    fat["User"] = serde_json::json!({"UserId": "one", "UserAttributes": attributes("u")});
+    for number in 0..crate::endpoints::ENDPOINTS_PER_USER_MAX {
+        fat["Address"] = format!("{number}{}", "x".repeat(8_000)).into();
+        world.update(&id(number), &fat.to_string()).unwrap();
+    }
+    fat["User"] = serde_json::json!({"UserId": "two", "UserAttributes": attributes("u")});
+    fat["Address"] = "other".into();
+    world.update(&id(90), &fat.to_string()).unwrap();
+    world.audience.settle();
+    // Moves to the user of the others, one of which gives way, and takes the address of another.
+    let moves = serde_json::json!({"User": {"UserId": "one"}, "Address": format!("7{}", "x".repeat(8_000))});
+    world.update(&id(90), &moves.to_string()).unwrap();
+    let bytes = world.audience.dirty_bytes;
+    assert!((UPDATE_BYTES_MAX / 4..=UPDATE_BYTES_MAX).contains(&bytes), "{bytes}");
+    // Once more changes the same rows: they are counted once.
+    world.update(&id(90), r#"{"OptOut":"ALL"}"#).unwrap();
+    assert_eq!(world.audience.dirty_bytes, bytes);
+    world.audience.settle();
+    assert_eq!(world.audience.dirty_bytes, 0);
+}
+
+#[test]
+fn a_user_has_a_size_too() {
+    let mut world = World::new();
+    let names = |prefix: &str| (0..80).map(|number| (format!("{prefix}{number}"), "x".repeat(100).into())).collect();
+    let update = |prefix: &str| {
+        let attributes = serde_json::Value::Object(names(prefix));
+        serde_json::json!({"User": {"UserId": "u", "UserAttributes": attributes}}).to_string()
+    };
+    world.update("e", &update("a")).unwrap();
+    world.update("e", &update("a")).unwrap();
+    let Invalid(message) = world.update("e", &update("b")).unwrap_err();
+    assert!(message.starts_with("User attributes are larger than 15360 bytes"), "{message}");
+}
+
+#[test]
+fn a_deleted_application_is_not_changed_any_more() {
+    let mut world = World::new();
+    world.update("e", r#"{"Address":"a@b.c","ChannelType":"EMAIL","User":{"UserId":"u"}}"#).unwrap();
+    world.audience.settle();
+    world.audience.summary.deleted = true;
+    assert!(world.update("e", r#"{"OptOut":"ALL"}"#).is_err());
+    assert_eq!(delete_endpoint(&mut world.audience, "e").unwrap(), None);
+    assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 0);
+    block_attributes(&mut world.audience, AttributeKind::Endpoint, &["*".to_owned()]);
+    assert_eq!(world.audience.dirty_bytes, 0);
+    assert!(!world.audience.summary_dirty && world.audience.summary.blocked.is_empty());
 }

@@ -2,7 +2,8 @@
 
 use model::pinpoint as wire;
 
-use super::{EmailContent, Limits, Plan, QuietTime, Start, TREATMENTS_MAX, TemplateRef, Treatment};
+use super::messages::{Messages, parse_messages};
+use super::{Limits, Plan, QuietTime, Start, TREATMENTS_MAX, Treatment};
 use crate::endpoints::Invalid;
 use crate::ids::SegmentId;
 use crate::time::Timestamp;
@@ -13,8 +14,6 @@ const CAP_MAX: i32 = 100;
 const MESSAGES_PER_SECOND_MAX: i32 = 20_000;
 /// The shortest MaximumDuration.
 const MAXIMUM_DURATION_SECONDS_MIN: i32 = 60;
-/// Headers of a mail.
-const EMAIL_HEADERS_MAX: usize = 15;
 
 impl Plan {
     /// Reads a WriteCampaignRequest, JSON.
@@ -36,6 +35,14 @@ impl Plan {
         let segment_version = segment_version.map_err(|_| Invalid::new("SegmentVersion is negative"))?;
         let schedule = request.schedule.as_ref().ok_or_else(|| Invalid::new("Missing Schedule"))?;
         check_schedule(schedule)?;
+        let start = parse_start(&schedule.start_time)?;
+        let end = schedule.end_time.as_deref().map(|text| parse_instant("EndTime", text)).transpose()?;
+        if let (Start::At(start), Some(end)) = (start, end)
+            && end <= start
+        {
+            return Err(Invalid::new("EndTime must lie after StartTime"));
+        }
+        check_hook(request.hook.as_ref())?;
         let quiet_time = schedule.quiet_time.as_ref();
         let quiet_time = QuietTime::parse(
             quiet_time.and_then(|quiet_time| quiet_time.start.as_deref()),
@@ -49,8 +56,8 @@ impl Plan {
             holdout,
             treatments,
             limits: parse_limits(request.limits.as_ref())?,
-            start: parse_start(&schedule.start_time)?,
-            end: schedule.end_time.as_deref().map(|text| parse_instant("EndTime", text)).transpose()?,
+            start,
+            end,
             quiet_time,
             is_paused: request.is_paused.unwrap_or(false),
         })
@@ -68,6 +75,52 @@ fn check_schedule(schedule: &wire::Schedule) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Refuses a hook that would have to filter the audience: to ignore it would send to those whom it keeps out. One for
+/// DELIVERY has no effect (spec/50 §8), and an empty one is none (spec/97 §1.6).
+fn check_hook(hook: Option<&wire::CampaignHook>) -> Result<(), Invalid> {
+    let Some(hook) = hook.filter(|hook| is_set(hook)) else { return Ok(()) };
+    if hook.mode == Some(wire::Mode::Delivery) {
+        return Ok(());
+    }
+    Err(Invalid::new("A Hook with Mode FILTER is not supported yet in this version"))
+}
+
+/// Refuses a hook that a new campaign would inherit from its application, as [`Plan::parse`] refuses the campaign's own.
+pub fn check_inherited_hook(
+    own: Option<&wire::CampaignHook>,
+    inherited: Option<&wire::CampaignHook>,
+) -> Result<(), Invalid> {
+    if own.is_some_and(is_set) {
+        return Ok(());
+    }
+    check_hook(inherited).map_err(|_| {
+        Invalid::new(
+            "The application's CampaignHook has Mode FILTER, which is not supported yet in this version",
+        )
+    })
+}
+
+fn is_set(hook: &wire::CampaignHook) -> bool {
+    [&hook.lambda_function_name, &hook.web_url].into_iter().flatten().any(|text| !text.is_empty())
+}
+
+/// Two schedules say the same: a client sends back what it read, where the service has filled in what was left out.
+fn is_same_schedule(one: &wire::Schedule, other: &wire::Schedule) -> bool {
+    let quiet_time = |schedule: &wire::Schedule| {
+        let quiet_time = schedule.quiet_time.clone().unwrap_or_default();
+        (quiet_time.start.unwrap_or_default(), quiet_time.end.unwrap_or_default())
+    };
+    let instant = |text: &str| parse_start(text).ok();
+    let end = |schedule: &wire::Schedule| schedule.end_time.as_deref().and_then(Timestamp::parse);
+    instant(&one.start_time) == instant(&other.start_time)
+        && end(one) == end(other)
+        && one.frequency.unwrap_or(wire::Frequency::Once) == other.frequency.unwrap_or(wire::Frequency::Once)
+        && one.is_local_time.unwrap_or(false) == other.is_local_time.unwrap_or(false)
+        && one.timezone.as_deref().unwrap_or("UTC") == other.timezone.as_deref().unwrap_or("UTC")
+        && quiet_time(one) == quiet_time(other)
+        && one.event_filter == other.event_filter
+}
+
 fn parse_start(text: &str) -> Result<Start, Invalid> {
     if text == "IMMEDIATE" {
         return Ok(Start::Immediate);
@@ -80,7 +133,8 @@ fn parse_instant(member: &str, text: &str) -> Result<Timestamp, Invalid> {
         .ok_or_else(|| Invalid::new(format!("{member} must be IMMEDIATE or an ISO 8601 date, not {text:?}")))
 }
 
-/// Reads limits; 0 is no limit for Daily and Total (spec/50 §5).
+/// Reads limits. 0 of Daily and Total says that there is no limit (spec/50 §5); a rate or duration of 0 says nothing: clients
+/// send it for what they do not set (spec/97 §13).
 pub fn parse_limits(limits: Option<&wire::CampaignLimits>) -> Result<Limits, Invalid> {
     let Some(limits) = limits else { return Ok(Limits::default()) };
     let within = |name: &str, value: Option<i32>, from: i32, to: i32| match value {
@@ -88,20 +142,17 @@ pub fn parse_limits(limits: Option<&wire::CampaignLimits>) -> Result<Limits, Inv
         Some(value) if (from..=to).contains(&value) => Ok(Some(value as u32)),
         Some(value) => Err(Invalid::new(format!("{name} must lie between {from} and {to}, not {value}"))),
     };
-    let none_if_zero = |value: Option<u32>| value.filter(|&value| value > 0);
+    let set = |value: Option<i32>| value.filter(|value| *value != 0);
+    let per_second = set(limits.messages_per_second);
+    let duration = set(limits.maximum_duration);
     within("Session", limits.session, 0, CAP_MAX)?;
     Ok(Limits {
-        daily: none_if_zero(within("Daily", limits.daily, 0, CAP_MAX)?),
-        total: none_if_zero(within("Total", limits.total, 0, CAP_MAX)?),
-        messages_per_second: within(
-            "MessagesPerSecond",
-            limits.messages_per_second,
-            1,
-            MESSAGES_PER_SECOND_MAX,
-        )?,
+        daily: within("Daily", limits.daily, 0, CAP_MAX)?,
+        total: within("Total", limits.total, 0, CAP_MAX)?,
+        messages_per_second: within("MessagesPerSecond", per_second, 1, MESSAGES_PER_SECOND_MAX)?,
         maximum_duration_seconds: within(
             "MaximumDuration",
-            limits.maximum_duration,
+            duration,
             MAXIMUM_DURATION_SECONDS_MIN,
             i32::MAX,
         )?,
@@ -127,78 +178,37 @@ fn parse_treatments(
     let mut treatments = Vec::with_capacity(additional.len() + 1);
     let mut next = 0u8;
     for treatment in additional {
-        if treatment.schedule.is_some() {
-            return Err(Invalid::new("Schedule of an additional treatment is not supported yet"));
+        let own = treatment.schedule.as_ref();
+        if own.is_some_and(|own| !request.schedule.as_ref().is_some_and(|it| is_same_schedule(own, it))) {
+            return Err(Invalid::new("A treatment with a Schedule of its own is not supported yet"));
         }
         let size = percent("SizePercent", treatment.size_percent)?;
         let end = next.checked_add(size).filter(|end| *end <= 100 - holdout);
         let end =
             end.ok_or_else(|| Invalid::new("SizePercent and HoldoutPercent add up to more than 100"))?;
-        let email =
-            parse_email(treatment.message_configuration.as_ref(), treatment.template_configuration.as_ref())?;
-        treatments.push(Treatment { cohorts: next..end, email });
+        let messages = parse_messages(
+            treatment.message_configuration.as_ref(),
+            treatment.template_configuration.as_ref(),
+            treatment.custom_delivery_configuration.as_ref(),
+        )?;
+        treatments.push(new_treatment(next..end, messages)?);
         next = end;
     }
-    let email = parse_email(request.message_configuration.as_ref(), request.template_configuration.as_ref())?;
-    treatments.insert(0, Treatment { cohorts: next..100 - holdout, email });
-    if treatments.iter().all(|treatment| treatment.email.is_none()) && !has_other_message(request) {
-        return Err(Invalid::new("Either MessageConfiguration or TemplateConfiguration is required"));
-    }
+    let messages = parse_messages(
+        request.message_configuration.as_ref(),
+        request.template_configuration.as_ref(),
+        request.custom_delivery_configuration.as_ref(),
+    )?;
+    treatments.insert(0, new_treatment(next..100 - holdout, messages)?);
     Ok((100 - holdout..100, treatments))
 }
 
-/// Some message of a channel that is not mail: endpoints of that channel are skipped by name until the channel is built.
-fn has_other_message(request: &wire::WriteCampaignRequest) -> bool {
-    request.message_configuration.is_some() || request.template_configuration.is_some()
-}
-
-fn parse_email(
-    message: Option<&wire::MessageConfiguration>,
-    template: Option<&wire::TemplateConfiguration>,
-) -> Result<Option<EmailContent>, Invalid> {
-    let message = message.and_then(|message| message.email_message.as_ref());
-    let template = template.and_then(|template| template.email_template.as_ref());
-    if message.is_none() && template.is_none() {
-        return Ok(None);
+fn new_treatment(cohorts: std::ops::Range<u8>, messages: Messages) -> Result<Treatment, Invalid> {
+    let Messages { email, channels } = messages;
+    if channels.is_empty() {
+        return Err(Invalid::new(
+            "Each treatment needs a message: either MessageConfiguration or TemplateConfiguration is required",
+        ));
     }
-    let mut content = EmailContent::default();
-    if let Some(wire::CampaignEmailMessage { body, from_address, headers, html_body, title }) = message {
-        let headers = headers.as_deref().unwrap_or_default();
-        if headers.len() > EMAIL_HEADERS_MAX {
-            return Err(Invalid::new(format!("A mail has at most {EMAIL_HEADERS_MAX} headers")));
-        }
-        content = EmailContent {
-            from: from_address.clone(),
-            subject: title.clone(),
-            html: html_body.clone(),
-            text: body.clone(),
-            headers: headers.iter().filter_map(header).collect(),
-            template: None,
-        };
-    }
-    content.template = template.map(parse_template).transpose()?;
-    if content.template.is_none() && content.html.is_none() && content.text.is_none() {
-        return Err(Invalid::new("EmailMessage needs HtmlBody or Body, or an EmailTemplate"));
-    }
-    Ok(Some(content))
-}
-
-fn header(header: &wire::MessageHeader) -> Option<(String, String)> {
-    Some((header.name.clone()?, header.value.clone().unwrap_or_default()))
-}
-
-/// Reads a reference to a template; `latest` and no version both mean the version in force (spec/97 §1.7).
-pub(crate) fn parse_template(template: &wire::Template) -> Result<TemplateRef, Invalid> {
-    let name = template.name.clone().filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| Invalid::new("Template needs a Name"))?;
-    let version = match template.version.as_deref() {
-        None | Some("" | "latest") => None,
-        Some(text) => {
-            let version: u32 = text
-                .parse()
-                .map_err(|_| Invalid::new(format!("Template version {text:?} is not a number")))?;
-            Some(version)
-        }
-    };
-    Ok(TemplateRef { name, version })
+    Ok(Treatment { cohorts, email, channels })
 }

@@ -9,6 +9,7 @@ use super::{
     ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTE_VALUE_CHARACTERS_MAX, ATTRIBUTE_VALUES_MAX, Demographic,
     EndpointStatus, Invalid, Location, OptOut, Values,
 };
+use crate::audience::AttributeKind;
 use crate::channels::ChannelType;
 use crate::time::Timestamp;
 
@@ -61,6 +62,15 @@ impl EndpointUpdate {
         *self == Self { id: self.id.clone(), ..Self::default() }
     }
 
+    /// The names that it would capture. An attribute without values is removed, and captures nothing.
+    pub fn names(&self) -> impl Iterator<Item = (AttributeKind, &str)> {
+        let user = self.user.as_ref().and_then(|user| user.user_attributes.as_ref());
+        let metrics = self.metrics.iter().flat_map(BTreeMap::keys);
+        with_values(AttributeKind::Endpoint, self.attributes.as_ref())
+            .chain(metrics.map(|name| (AttributeKind::Metric, name.as_str())))
+            .chain(with_values(AttributeKind::User, user))
+    }
+
     /// Checks what can be checked without knowing the endpoint (spec/10 §9).
     pub fn check(&self) -> Result<(), Invalid> {
         check_attributes("attribute", self.attributes.as_ref())?;
@@ -77,6 +87,14 @@ impl EndpointUpdate {
         }
         Ok(())
     }
+}
+
+fn with_values(
+    kind: AttributeKind,
+    attributes: Option<&BTreeMap<String, Values>>,
+) -> impl Iterator<Item = (AttributeKind, &str)> {
+    let attributes = attributes.into_iter().flatten().filter(|(_, values)| !values.is_empty());
+    attributes.map(move |(name, _)| (kind, name.as_str()))
 }
 
 fn check_name(kind: &str, name: &str) -> Result<(), Invalid> {

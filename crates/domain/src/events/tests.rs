@@ -84,6 +84,66 @@ fn more_than_a_hundred_events_are_refused() {
 }
 
 #[test]
+fn more_than_a_hundred_endpoints_are_refused() {
+    let items = |count: usize| {
+        let list: Vec<String> =
+            (0..count).map(|number| format!(r#""e{number}":{{"Endpoint":{{}},"Events":{{}}}}"#)).collect();
+        format!(r#"{{"BatchItem":{{{}}}}}"#, list.join(","))
+    };
+    assert_eq!(EventBatch::parse(&items(100)).unwrap().items.len(), 100);
+    let refusal = EventBatch::parse(&items(101)).unwrap_err();
+    assert_eq!(refusal.0, "A request holds at most 100 endpoints");
+}
+
+/// The names of the only event of a body that are not among `known`.
+fn new_names<'b>(body: &'b str, known: &NameHashes) -> Vec<Name<'b>> {
+    EventBatch::parse_known(body, known).unwrap().items.remove(0).events.remove(0).new_names
+}
+
+#[test]
+fn names_that_are_not_known_are_collected() {
+    let event = r#"{"EventType":"buy","Timestamp":"2026-01-01T00:00:00Z","Attributes":{"size":"L","colour":"red"},"Metrics":{"size":4}}"#;
+    let sent = body(event);
+    let mut names = EventNames::default();
+    let new = new_names(&sent, &names.hashes());
+    let expected = [
+        (NameKind::Type, "buy"),
+        (NameKind::AttributeKey, "size"),
+        (NameKind::AttributeKey, "colour"),
+        (NameKind::MetricKey, "size"),
+    ];
+    assert_eq!(new, expected.map(|(kind, name)| (kind, name.into())));
+    assert_eq!(names.take(&new), Ok(true));
+    assert_eq!(names.take(&new), Ok(false));
+    assert_eq!(new_names(&sent, &names.hashes()), []);
+    // What the service defines is no custom type, and a faulty event brings no name.
+    let session = body(r#"{"EventType":"_session.start","Timestamp":"2026-01-01T00:00:00Z"}"#);
+    assert_eq!(new_names(&session, &names.hashes()), []);
+    assert_eq!(new_names(&body(r#"{"EventType":"new"}"#), &names.hashes()), []);
+    assert_eq!(EventBatch::parse(&sent).unwrap().items[0].events[0].new_names, []);
+}
+
+#[test]
+fn an_application_has_so_many_names_of_each_kind() {
+    for (kind, max, fault) in [
+        (NameKind::Type, 1_500, EventFault::TooManyTypes),
+        (NameKind::AttributeKey, 500, EventFault::TooManyAttributeKeys),
+        (NameKind::MetricKey, 500, EventFault::TooManyMetricKeys),
+    ] {
+        let name = |number: usize| (kind, format!("n{number}").into());
+        let mut names = EventNames::default();
+        for number in 0..max {
+            assert_eq!(names.take(&[name(number)]), Ok(true), "{kind:?} {number}");
+        }
+        // All or none: another kind of the same event is not taken either.
+        let other = if kind == NameKind::Type { NameKind::MetricKey } else { NameKind::Type };
+        assert_eq!(names.take(&[(other, "other".into()), name(max)]), Err(fault));
+        assert_eq!(names.take(&[(other, "other".into()), name(max - 1)]), Ok(true));
+        assert_eq!(names.take(&[(NameKind::Type, "_session.stop".into())]), Ok(false));
+    }
+}
+
+#[test]
 fn ids_with_escapes_are_unescaped_and_endpoint_data_is_checked() {
     let body = r#"{"BatchItem":{"e\u0070":{"Endpoint":{"ChannelType":"FAX"},"Events":{}},"ok":{"Events":{},"Endpoint":{}},"$":{"Endpoint":{},"Events":{}}}}"#;
     let batch = EventBatch::parse(body).unwrap();

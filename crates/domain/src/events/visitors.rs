@@ -6,23 +6,24 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
     EVENT_BYTES_MAX, EVENT_KEY_CHARACTERS_MAX, EVENT_KEYS_MAX, EVENT_VALUE_CHARACTERS_MAX, EndpointItem,
-    EventBatch, EventFault, EventItem,
+    EventBatch, EventFault, EventItem, Name, NameKind,
 };
+use crate::names::NameHashes;
 use crate::time::Timestamp;
 
-pub(super) fn batch(body: &str) -> Result<EventBatch<'_>, serde_json::Error> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Body<'a> {
-        #[serde(borrow)]
-        batch_item: Items<'a>,
-    }
-    let Body { batch_item: Items(items) } = serde_json::from_str(body)?;
+/// Reads a body. With `known`: collects names that are not among them.
+pub(super) fn batch<'a>(
+    body: &'a str,
+    known: Option<&NameHashes>,
+) -> Result<EventBatch<'a>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
+    let items = BodySeed(known).deserialize(&mut deserializer)?;
+    deserializer.end()?;
     Ok(EventBatch { items })
 }
 
@@ -47,6 +48,7 @@ pub(super) fn mark_too_large(body: &str, batch: &mut EventBatch<'_>) {
             let bytes = raw.events.get(&Text(event.id.clone())).map_or(0, |raw| raw.get().len());
             if bytes > EVENT_BYTES_MAX {
                 event.fault = Some(EventFault::TooLarge);
+                event.new_names.clear();
             }
         }
     }
@@ -79,65 +81,124 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// `BatchItem`: the items by endpoint id, in the order sent.
-struct Items<'a>(Vec<EndpointItem<'a>>);
+/// The body: an object with a `BatchItem`.
+struct BodySeed<'k>(Option<&'k NameHashes>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ItemsVisitor;
-        impl<'de> Visitor<'de> for ItemsVisitor {
-            type Value = Items<'de>;
+impl<'de> DeserializeSeed<'de> for BodySeed<'_> {
+    type Value = Vec<EndpointItem<'de>>;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a map of endpoint ids")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Items<'de>, A::Error> {
-                #[derive(serde::Deserialize)]
-                #[serde(rename_all = "PascalCase")]
-                struct Item<'a> {
-                    #[serde(borrow, default)]
-                    endpoint: Option<&'a RawValue>,
-                    #[serde(borrow)]
-                    events: Events<'a>,
-                }
-                let mut items: Vec<EndpointItem<'de>> = Vec::new();
-                while let Some(Text(id)) = map.next_key()? {
-                    let Item { endpoint, events: Events(events) } = map.next_value()?;
-                    let endpoint = endpoint.filter(|raw| raw.get() != "null");
-                    items.push(EndpointItem { id, endpoint, events });
-                }
-                Ok(Items(items))
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for BodySeed<'_> {
+    type Value = Vec<EndpointItem<'de>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with a BatchItem")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut items = None;
+        while let Some(Text(name)) = map.next_key()? {
+            if name != "BatchItem" {
+                map.next_value::<IgnoredAny>()?;
+            } else if items.replace(map.next_value_seed(ItemsSeed(self.0))?).is_some() {
+                return Err(A::Error::duplicate_field("BatchItem"));
             }
         }
-        deserializer.deserialize_map(ItemsVisitor)
+        items.ok_or_else(|| A::Error::missing_field("BatchItem"))
+    }
+}
+
+/// `BatchItem`: the items by endpoint id, in the order sent.
+struct ItemsSeed<'k>(Option<&'k NameHashes>);
+
+impl<'de> DeserializeSeed<'de> for ItemsSeed<'_> {
+    type Value = Vec<EndpointItem<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ItemsSeed<'_> {
+    type Value = Vec<EndpointItem<'de>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map of endpoint ids")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Text(id)) = map.next_key()? {
+            let (endpoint, events) = map.next_value_seed(ItemSeed(self.0))?;
+            items.push(EndpointItem { id, endpoint, events });
+        }
+        Ok(items)
+    }
+}
+
+/// What is said of one endpoint: its `Endpoint` and `Events`.
+struct ItemSeed<'k>(Option<&'k NameHashes>);
+
+impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
+    type Value = (Option<&'de RawValue>, Vec<EventItem<'de>>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ItemSeed<'_> {
+    type Value = (Option<&'de RawValue>, Vec<EventItem<'de>>);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with Endpoint and Events")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut endpoint: Option<&'de RawValue> = None;
+        let mut events = None;
+        while let Some(Text(name)) = map.next_key()? {
+            let is_twice = match &*name {
+                "Endpoint" => endpoint.replace(map.next_value()?).is_some(),
+                "Events" => events.replace(map.next_value_seed(EventsSeed(self.0))?).is_some(),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    false
+                }
+            };
+            if is_twice {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+        }
+        let events = events.ok_or_else(|| A::Error::missing_field("Events"))?;
+        Ok((endpoint.filter(|raw| raw.get() != "null"), events))
     }
 }
 
 /// `Events`: by event id, in the order sent.
-struct Events<'a>(Vec<EventItem<'a>>);
+struct EventsSeed<'k>(Option<&'k NameHashes>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EventsVisitor;
-        impl<'de> Visitor<'de> for EventsVisitor {
-            type Value = Events<'de>;
+impl<'de> DeserializeSeed<'de> for EventsSeed<'_> {
+    type Value = Vec<EventItem<'de>>;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a map of event ids")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Events<'de>, A::Error> {
-                let mut events = Vec::new();
-                while let Some(Text(id)) = map.next_key()? {
-                    let event: CheckedEvent<'de> = map.next_value()?;
-                    let fault = event.fault();
-                    let timestamp = event.timestamp.flatten().unwrap_or_default();
-                    let event_type = event.event_type.unwrap_or_default();
-                    events.push(EventItem { id, event_type, timestamp, fault });
-                }
-                Ok(Events(events))
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EventsSeed<'_> {
+    type Value = Vec<EventItem<'de>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map of event ids")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(Text(id)) = map.next_key()? {
+            events.push(map.next_value_seed(EventSeed(self.0))?.item(id));
         }
-        deserializer.deserialize_map(EventsVisitor)
+        Ok(events)
     }
 }
 
@@ -147,12 +208,20 @@ struct CheckedEvent<'a> {
     event_type: Option<Cow<'a, str>>,
     /// `Some(None)`: sent, and not a date.
     timestamp: Option<Option<Timestamp>>,
-    keys: KeyCheck,
+    keys: KeyCheck<'a>,
     empty_sdk_version: bool,
     session_fault: Option<EventFault>,
 }
 
-impl CheckedEvent<'_> {
+impl<'a> CheckedEvent<'a> {
+    fn item(self, id: Cow<'a, str>) -> EventItem<'a> {
+        let fault = self.fault();
+        let timestamp = self.timestamp.flatten().unwrap_or_default();
+        let event_type = self.event_type.unwrap_or_default();
+        let new_names = if fault.is_none() { self.keys.new_names } else { Vec::new() };
+        EventItem { id, event_type, timestamp, fault, new_names }
+    }
+
     fn fault(&self) -> Option<EventFault> {
         match &self.event_type {
             None => return Some(EventFault::MissingType),
@@ -186,40 +255,50 @@ fn is_longer(text: &str, characters: usize) -> bool {
     text.len() > characters && text.chars().count() > characters
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for CheckedEvent<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EventVisitor;
-        impl<'de> Visitor<'de> for EventVisitor {
-            type Value = CheckedEvent<'de>;
+struct EventSeed<'k>(Option<&'k NameHashes>);
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an event")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CheckedEvent<'de>, A::Error> {
-                let mut event = CheckedEvent::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    read_member(&mut event, &name, &mut map)?;
-                }
-                Ok(event)
-            }
+impl<'de> DeserializeSeed<'de> for EventSeed<'_> {
+    type Value = CheckedEvent<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EventSeed<'_> {
+    type Value = CheckedEvent<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an event")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut event = CheckedEvent::default();
+        while let Some(Text(name)) = map.next_key()? {
+            read_member(&mut event, self.0, &name, &mut map)?;
         }
-        deserializer.deserialize_map(EventVisitor)
+        Ok(event)
     }
 }
 
 fn read_member<'de, A: MapAccess<'de>>(
     event: &mut CheckedEvent<'de>,
+    known: Option<&NameHashes>,
     name: &str,
     map: &mut A,
 ) -> Result<(), A::Error> {
     match name {
-        "EventType" => event.event_type = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+        "EventType" => {
+            event.event_type = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0);
+            if let Some(event_type) = &event.event_type {
+                event.keys.name(known, NameKind::Type, event_type);
+            }
+        }
         "Timestamp" => {
             let text = map.next_value::<Option<Text<'de>>>()?;
             event.timestamp = text.map(|text| Timestamp::parse(&text.0));
         }
-        "Attributes" => map.next_value_seed(OrNull(AttributesSeed(&mut event.keys)))?,
-        "Metrics" => map.next_value_seed(OrNull(MetricsSeed(&mut event.keys)))?,
+        "Attributes" => map.next_value_seed(OrNull(AttributesSeed(&mut event.keys, known)))?,
+        "Metrics" => map.next_value_seed(OrNull(MetricsSeed(&mut event.keys, known)))?,
         "Session" => {
             let session = map.next_value::<Option<Session<'de>>>()?;
             event.session_fault = session.and_then(|session| session.fault());
@@ -239,16 +318,28 @@ fn read_member<'de, A: MapAccess<'de>>(
 }
 
 #[derive(Default)]
-struct KeyCheck {
+struct KeyCheck<'a> {
     count: usize,
     key_too_long: bool,
     value_too_long: bool,
+    /// Names that are not known, the type's among them.
+    new_names: Vec<Name<'a>>,
 }
 
-impl KeyCheck {
-    fn key(&mut self, key: &str) {
+impl<'a> KeyCheck<'a> {
+    fn key(&mut self, known: Option<&NameHashes>, kind: NameKind, key: &Cow<'a, str>) {
         self.count += 1;
         self.key_too_long |= is_longer(key, EVENT_KEY_CHARACTERS_MAX);
+        self.name(known, kind, key);
+    }
+
+    fn name(&mut self, known: Option<&NameHashes>, kind: NameKind, name: &Cow<'a, str>) {
+        // An event with more names is refused anyway.
+        if self.new_names.len() <= EVENT_KEYS_MAX
+            && known.is_some_and(|known| !known.contains(kind as u8, name))
+        {
+            self.new_names.push((kind, name.clone()));
+        }
     }
 }
 
@@ -280,9 +371,9 @@ impl<'de, S: DeserializeSeed<'de, Value = ()>> DeserializeSeed<'de> for OrNull<S
     }
 }
 
-struct AttributesSeed<'c>(&'c mut KeyCheck);
+struct AttributesSeed<'c, 'de>(&'c mut KeyCheck<'de>, Option<&'c NameHashes>);
 
-impl<'de> DeserializeSeed<'de> for AttributesSeed<'_> {
+impl<'de> DeserializeSeed<'de> for AttributesSeed<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -290,7 +381,7 @@ impl<'de> DeserializeSeed<'de> for AttributesSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for AttributesSeed<'_> {
+impl<'de> Visitor<'de> for AttributesSeed<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -298,7 +389,7 @@ impl<'de> Visitor<'de> for AttributesSeed<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(key)) = map.next_key()? {
-            self.0.key(&key);
+            self.0.key(self.1, NameKind::AttributeKey, &key);
             if let Some(Text(value)) = map.next_value::<Option<Text<'de>>>()? {
                 self.0.value_too_long |= is_longer(&value, EVENT_VALUE_CHARACTERS_MAX);
             }
@@ -307,9 +398,9 @@ impl<'de> Visitor<'de> for AttributesSeed<'_> {
     }
 }
 
-struct MetricsSeed<'c>(&'c mut KeyCheck);
+struct MetricsSeed<'c, 'de>(&'c mut KeyCheck<'de>, Option<&'c NameHashes>);
 
-impl<'de> DeserializeSeed<'de> for MetricsSeed<'_> {
+impl<'de> DeserializeSeed<'de> for MetricsSeed<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -317,7 +408,7 @@ impl<'de> DeserializeSeed<'de> for MetricsSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for MetricsSeed<'_> {
+impl<'de> Visitor<'de> for MetricsSeed<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -325,7 +416,7 @@ impl<'de> Visitor<'de> for MetricsSeed<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(key)) = map.next_key()? {
-            self.0.key(&key);
+            self.0.key(self.1, NameKind::MetricKey, &key);
             map.next_value::<Option<f64>>()?;
         }
         Ok(())

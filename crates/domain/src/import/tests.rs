@@ -81,6 +81,8 @@ fn an_endpoint_without_id_gets_the_same_one_every_time() {
     assert_eq!(id, "83da4661b6ca95f2082dcdc556ab610f");
     assert_ne!(id, endpoint_id(ChannelType::Voice, "+1206"));
     assert_ne!(id, endpoint_id(ChannelType::Sms, "+1207"));
+    assert_eq!(endpoint_id(ChannelType::Email, "A@b.C"), endpoint_id(ChannelType::Email, "a@B.c"));
+    assert_ne!(endpoint_id(ChannelType::Gcm, "A"), endpoint_id(ChannelType::Gcm, "a"));
     let wanted = format!(r#"{{"Id":"{id}","ChannelType":"SMS","Address":"+1206"}}"#);
     check(Format::Csv, "Address,ChannelType\n+1206,SMS\n+1206,SMS\n", &[(2, Ok(&wanted)), (3, Ok(&wanted))]);
     for (line, wanted) in [

@@ -9,7 +9,7 @@ fn endpoint(json: &str) -> (Endpoint, Option<User>) {
     let mut audience = Audience::default();
     let key = AppKey { account: "1".into(), app: "a".into() };
     let parsed = EndpointUpdate::parse(json).unwrap();
-    let arrival = Arrival { at: NOW, request_id: RequestId::new("r") };
+    let arrival = Arrival { at: NOW, request_id: RequestId::new("r"), may_create: true };
     while let Err(NotLoaded(rows)) = update(&mut audience, &key, &EndpointId::new("e"), &parsed, &arrival) {
         for row in rows {
             match row {

@@ -1,17 +1,19 @@
 //! A claim: the next recipients of a page, decided on their state now, with a durable intent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::audience::AppKey;
 use domain::campaigns::{Decision, Received, decide};
 use domain::channels::ChannelType;
 use domain::endpoints::{self, Endpoint, User};
+use domain::ids::AppId;
 use domain::messages::{check_channel, decide_direct};
 use domain::records::SendStatus;
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::tables::audiences::{EndpointRef, endpoint_key, ordinal_key, user_key};
-use store::tables::campaigns::received_key;
+use store::tables::campaigns::{CampaignState, received_key, state_key};
 use store::tables::outbox::{
     CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key,
 };
@@ -19,6 +21,7 @@ use store::value::{decode, encode};
 use store::{Batch, Durability, Key, KvError, Version};
 
 use super::content::{Content, Kind};
+use super::send::first_page;
 use super::{Claim, Dispatcher};
 use crate::handle::SHARD;
 
@@ -34,19 +37,23 @@ impl Dispatcher {
     /// Claims up to `permits` recipients of a page. `None`: nothing was left of it, or somebody changed it meanwhile.
     pub(super) async fn claim(
         &mut self,
-        page_key: Key,
-        page_version: Version,
+        (page_key, page_version): (Key, Version),
         page: Page,
+        (from, claimed_key, claimed_version): (u32, Key, Version),
         content: Arc<Content>,
         permits: usize,
     ) -> Result<Option<Claim>, KvError> {
-        let (from, claimed_key, claimed_version) = self.claimed(&page).await?;
         let until = page.recipients.len().min(from as usize + permits.min(CLAIM_RECIPIENTS_MAX));
         let recipients = page.recipients.get(from as usize..until).unwrap_or_default();
         let now = self.engine.context.now();
         let mut known = self.known(&page.app, recipients).await?;
         if !page.is_retry() {
             self.load_received(&page.app, &mut known).await?;
+        }
+        if let Kind::Campaign { campaign, plan, .. } = &content.kind
+            && plan.limits.total.is_some()
+        {
+            self.forget_totals(&page.app, campaign, &mut known).await?;
         }
         let mut batch = Batch::default();
         batch.check(page_key.clone(), page_version);
@@ -57,12 +64,12 @@ impl Dispatcher {
         for known in known {
             let delivery = delivery(&page, &content, &known, now);
             if delivery.skipped.is_none()
-                && let Kind::Campaign { campaign, .. } = &content.kind
+                && let Kind::Campaign { campaign, plan, .. } = &content.kind
                 && let Some(ordinal) = delivery.ordinal
                 && !page.is_retry()
             {
                 let mut received = known.received;
-                received.count(campaign, now);
+                received.count(campaign, &plan.limits, now);
                 batch.put(received_key(&page.app, ordinal), encode(&received));
             }
             let document = delivery.skipped.is_none().then(|| match &known.endpoint {
@@ -149,6 +156,25 @@ impl Dispatcher {
         }
         Ok(())
     }
+
+    /// Forgets the totals of other campaigns that are over: else what is kept of an endpoint would grow with each of them.
+    async fn forget_totals(&self, app: &AppKey, campaign: &str, known: &mut [Known]) -> Result<(), KvError> {
+        let totals = known.iter().flat_map(|known| &known.received.totals);
+        let others: BTreeSet<String> =
+            totals.filter(|(of, _)| of != campaign).map(|(of, _)| of.clone()).collect();
+        let keys: Vec<Key> = others.iter().map(|other| state_key(app, other)).collect();
+        let mut over = BTreeSet::new();
+        for (other, row) in others.into_iter().zip(self.engine.kv.get_many(&keys).await?) {
+            let state: Option<CampaignState> = row.map(|row| decode(&row.value)).transpose()?;
+            if state.is_none_or(|state| state.status.is_over()) {
+                over.insert(other);
+            }
+        }
+        for known in known {
+            known.received.forget(|other| over.contains(other));
+        }
+        Ok(())
+    }
 }
 
 /// What a template may read of a bare address.
@@ -160,7 +186,7 @@ fn delivery(page: &Page, content: &Content, known: &Known, now: Timestamp) -> De
     let verdict = if now > page.expires {
         Err((SendStatus::Expired, String::new()))
     } else {
-        verdict(content, known, now)
+        verdict(&page.app.app, content, known, now)
     };
     let endpoint = known.endpoint.as_ref();
     let (treatment, address, channel, skipped, detail) = match verdict {
@@ -202,14 +228,15 @@ fn treatment_of(content: &Content, endpoint: Option<&Endpoint>) -> u8 {
 
 /// The treatment, channel and address to send to, or why nothing is sent.
 fn verdict(
+    app: &AppId,
     content: &Content,
     known: &Known,
     now: Timestamp,
 ) -> Result<(u8, ChannelType, String), (SendStatus, String)> {
     let enabled = |channel: ChannelType| channel == ChannelType::Email && content.email_from.is_some();
-    let named = |(status, detail): (SendStatus, &'static str)| (status, detail.to_owned());
     match (&content.kind, &known.recipient) {
-        (Kind::Gone, _) => Err((SendStatus::FailurePermanent, "the campaign does not exist any more".to_owned())),
+        (Kind::Unreadable(reason), _) => Err((SendStatus::FailurePermanent, reason.clone())),
+        (Kind::Gone, _) => Err((SendStatus::Cancelled, "the campaign or its segment was deleted".to_owned())),
         (Kind::Campaign { plan, campaign, .. }, _) => {
             match decide(plan, campaign, known.endpoint.as_ref(), &known.received, enabled, now) {
                 Decision::Deliver { treatment, channel, address } => Ok((treatment, channel, address)),
@@ -220,19 +247,19 @@ fn verdict(
             let configuration = request.addresses.get(address);
             let channel = configuration.and_then(|it| it.channel_type).map(|channel| channel.as_str());
             let channel = channel.and_then(ChannelType::parse).unwrap_or(ChannelType::Email);
-            check_channel(channel, email.is_some(), enabled).map_err(named)?;
+            check_channel(channel, email.is_some(), app, enabled)?;
             Ok((0, channel, address.clone()))
         }
         (Kind::Direct { email, .. }, _) => {
-            let decided = decide_direct(known.endpoint.as_ref(), email.is_some(), enabled);
-            decided.map(|(channel, address)| (0, channel, address)).map_err(named)
+            let decided = decide_direct(known.endpoint.as_ref(), email.is_some(), app, enabled);
+            decided.map(|(channel, address)| (0, channel, address))
         }
     }
 }
 
 /// The delivery of a recipient: the same for every attempt, by the first page and the recipient.
 pub fn delivery_id(page: &str, recipient: &Recipient) -> String {
-    let first_page = page.split('.').next().unwrap_or_default();
+    let first_page = first_page(page);
     let recipient = match recipient {
         Recipient::Ordinal(ordinal) => format!("o{ordinal}"),
         Recipient::Endpoint { endpoint, user } => format!("e{endpoint}/{}", user.as_deref().unwrap_or_default()),

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use domain::audience::AppKey;
 use domain::campaigns::{EmailContent, Plan, TemplateRef};
 use domain::endpoints::Invalid;
-use domain::messages::{DirectEmail, DirectRequest, Overrides};
+use domain::messages::{DirectEmail, DirectRequest};
 use domain::rendering::{Escape, Missing, RenderContext, RenderError, Substitutions, Template, Values};
 use domain::templates::{EmailChannel, EmailTemplate};
 use serde_json::Value;
-use store::tables::campaigns::{CampaignState, state_key};
+use store::tables::campaigns::{CampaignState, Status, state_key};
 use store::tables::definitions::{self, Body, Definitions, Head};
-use store::tables::outbox::{Page, Recipient, Source};
+use store::tables::outbox::{Page, Recipient, Request, Source, request_key};
 use store::value::{Stored, decode};
 use store::{Key, Kv, KvError, Version, Versioned};
 
+use super::overrides::{Overrides, Particular};
 use super::{CONTENTS_MAX, Dispatcher};
+use crate::handle::SHARD;
+use crate::templates;
 
 /// The page's part that decides what is sent: pages of one run share it.
 pub(super) type ContentKey = (AppKey, String);
@@ -34,9 +37,11 @@ pub(super) struct Content {
 #[derive(Debug)]
 pub(super) enum Kind {
     Campaign { plan: Plan, campaign: String, mails: Vec<Option<Mail>> },
-    Direct { request: DirectRequest, mail: Option<Mail>, email: Option<DirectEmail> },
-    /// The definition is gone or cannot be read: everybody is skipped.
+    Direct { request: DirectRequest, mail: Option<Mail>, email: Option<DirectEmail>, overrides: Overrides },
+    /// The campaign or its segment was deleted: everybody is skipped.
     Gone,
+    /// What it is made of cannot be read: everybody is skipped, with these words.
+    Unreadable(String),
 }
 
 /// A mail's templates. An error is shown with every recipient that it keeps from being sent.
@@ -66,18 +71,15 @@ impl Content {
     pub(super) fn messages_per_second(&self) -> Option<u32> {
         match &self.kind {
             Kind::Campaign { plan, .. } => plan.limits.messages_per_second,
-            Kind::Direct { .. } | Kind::Gone => None,
+            Kind::Direct { .. } | Kind::Gone | Kind::Unreadable(_) => None,
         }
     }
 
-    /// What is particular to a recipient.
-    pub(super) fn overrides(&self, recipient: &Recipient) -> Overrides {
-        match (&self.kind, recipient) {
-            (Kind::Direct { request, .. }, Recipient::Address(address)) => request.of_address(address),
-            (Kind::Direct { request, .. }, Recipient::Endpoint { endpoint, user }) => {
-                request.of_endpoint(endpoint, user.as_deref())
-            }
-            _ => Overrides::default(),
+    /// What is particular to a recipient; the error says why it cannot be rendered.
+    pub(super) fn particular(&self, recipient: &Recipient) -> Result<Option<&Particular>, String> {
+        match &self.kind {
+            Kind::Direct { overrides, .. } => overrides.of(recipient),
+            Kind::Campaign { .. } | Kind::Gone | Kind::Unreadable(_) => Ok(None),
         }
     }
 
@@ -86,14 +88,14 @@ impl Content {
         match &self.kind {
             Kind::Campaign { mails, .. } => mails.get(usize::from(treatment)).and_then(Option::as_ref),
             Kind::Direct { mail, .. } => mail.as_ref(),
-            Kind::Gone => None,
+            Kind::Gone | Kind::Unreadable(_) => None,
         }
     }
 
     pub(super) fn direct_email(&self) -> Option<&DirectEmail> {
         match &self.kind {
             Kind::Direct { email, .. } => email.as_ref(),
-            Kind::Campaign { .. } | Kind::Gone => None,
+            Kind::Campaign { .. } | Kind::Gone | Kind::Unreadable(_) => None,
         }
     }
 }
@@ -103,28 +105,24 @@ impl Compiled {
         &self,
         endpoint: &Value,
         message: &Substitutions,
-        overrides: &Overrides,
+        particular: Option<&Particular>,
         missing: Missing,
         context: &RenderContext,
     ) -> Result<Rendered, RenderError> {
-        let values = Values::new(endpoint)
-            .with_defaults(&self.defaults)
-            .with_message(message)
-            .with_address(&overrides.substitutions);
+        let mut values = Values::new(endpoint).with_defaults(&self.defaults).with_message(message);
+        if let Some(particular) = particular {
+            values = values.with_address(&particular.substitutions);
+        }
         let render = |template: &Template| template.render(&values, missing, context);
-        let text = match &overrides.body {
-            Some(body) => Some(body.clone()),
-            None => self.text.as_ref().map(render).transpose()?,
-        };
-        let html = if overrides.body.is_some() { None } else { self.html.as_ref().map(render).transpose()? };
+        let body = particular.and_then(|particular| particular.body.as_ref());
+        let text = body.or(self.text.as_ref()).map(render).transpose()?;
+        let html = self.html.as_ref().filter(|_| body.is_none()).map(render).transpose()?;
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, template) in &self.headers {
             headers.push((name.clone(), render(template)?));
         }
-        let subject = match &overrides.title {
-            Some(title) => title.clone(),
-            None => render(&self.subject)?,
-        };
+        let title = particular.and_then(|particular| particular.title.as_ref());
+        let subject = render(title.unwrap_or(&self.subject))?;
         Ok(Rendered { from: self.from.clone(), subject, html, text, headers })
     }
 }
@@ -136,7 +134,7 @@ impl Dispatcher {
             page.app.clone(),
             match &page.source {
                 Source::Campaign { run, .. } => run.clone(),
-                Source::Direct { .. } => page.id.split('.').next().unwrap_or_default().to_owned(),
+                Source::Direct { request } => request.clone(),
             },
         );
         if let Some(content) = self.contents.get(&key)
@@ -178,24 +176,38 @@ impl Reader<'_> {
         let app = &page.app;
         let email_from = self.email_channel(app).await?;
         let kind = match &page.source {
-            Source::Direct { request } => self.direct(app, request).await?,
-            Source::Campaign { campaign, version, .. } => self.campaign(app, campaign, *version).await?,
+            Source::Direct { request } => self.direct(app, request).await,
+            Source::Campaign { campaign, version, .. } => self.campaign(app, campaign, *version).await,
+        };
+        // One row that cannot be read must not keep everybody's messages.
+        let kind = match kind {
+            Err(KvError::Corrupt(reason)) => {
+                tracing::error!(page.id, reason, "what a page is made of cannot be read: it is not sent");
+                Kind::Unreadable(format!("cannot be read: {reason}"))
+            }
+            kind => kind?,
         };
         Ok(Content { kind, email_from, rows: std::mem::take(&mut self.rows) })
     }
 
     async fn direct(&mut self, app: &AppKey, request: &str) -> Result<Kind, KvError> {
+        let row: Option<Request> = self.get(request_key(SHARD, request)).await?;
+        // Kept until after its pages have expired.
+        let Request(document) = row.ok_or_else(|| KvError::Corrupt("the request is gone".to_owned()))?;
         let request: DirectRequest =
-            serde_json::from_str(request).map_err(|error| KvError::Corrupt(error.to_string()))?;
+            serde_json::from_str(&document).map_err(|error| KvError::Corrupt(error.to_string()))?;
+        let overrides = Overrides::compile(&request);
         let email = match request.email() {
             Ok(email) => email,
-            Err(Invalid(message)) => return Ok(Kind::Direct { request, mail: Some(Err(message)), email: None }),
+            Err(Invalid(message)) => {
+                return Ok(Kind::Direct { request, mail: Some(Err(message)), email: None, overrides });
+            }
         };
         let mail = match &email {
             Some(email) => Some(self.compile(app, &email.content).await?),
             None => None,
         };
-        Ok(Kind::Direct { request, mail, email })
+        Ok(Kind::Direct { request, mail, email, overrides })
     }
 
     async fn campaign(&mut self, app: &AppKey, campaign: &str, version: u32) -> Result<Kind, KvError> {
@@ -203,7 +215,13 @@ impl Reader<'_> {
         let state: Option<CampaignState> = self.get(state_key(app, campaign)).await?;
         let body: Option<Body> = self.get(definitions.body_key(campaign, version)).await?;
         let (Some(state), Some(body)) = (state, body) else { return Ok(Kind::Gone) };
-        let Ok(mut plan) = Plan::parse_document(&body.document) else { return Ok(Kind::Gone) };
+        if state.status == Status::Deleted {
+            return Ok(Kind::Gone);
+        }
+        let mut plan = match Plan::parse_document(&body.document) {
+            Ok(plan) => plan,
+            Err(Invalid(reason)) => return Ok(Kind::Unreadable(reason)),
+        };
         plan.limits = plan.limits.or_defaults(&state.default_limits);
         plan.quiet_time = plan.quiet_time.or(state.default_quiet_time);
         let mut mails = Vec::with_capacity(plan.treatments.len());
@@ -236,12 +254,9 @@ impl Reader<'_> {
     }
 
     async fn template(&mut self, app: &AppKey, reference: &TemplateRef) -> Result<Option<EmailTemplate>, KvError> {
-        let templates = definitions::templates(app.account.as_str(), "EMAIL");
-        let head: Option<Head> = self.get(templates.head_key(&reference.name)).await?;
-        let Some(head) = head else { return Ok(None) };
-        let version = reference.version.unwrap_or(head.active);
-        let body: Option<Body> = self.get(templates.body_key(&reference.name, version)).await?;
-        let Some(body) = body else { return Ok(None) };
+        let resolved = templates::resolve(self.kv, &app.account, "EMAIL", reference).await?;
+        self.rows.extend(resolved.rows);
+        let Some(body) = resolved.body else { return Ok(None) };
         EmailTemplate::parse_document(&body.document).map(Some).map_err(corrupt)
     }
 

@@ -52,6 +52,16 @@ impl Rates {
         }
         permits
     }
+
+    /// Gives back what was granted and not used.
+    pub(super) fn give_back(&mut self, campaign: &str, permits: u32) {
+        if let Some(rate) = self.campaigns.get_mut(campaign) {
+            rate.bucket.give_back(permits);
+        }
+        if let Some(rate) = &mut self.lane {
+            rate.bucket.give_back(permits);
+        }
+    }
 }
 
 impl Rate {
@@ -96,6 +106,8 @@ mod tests {
         assert_eq!(rates.take(Some(50), Some(("fast", 1_000)), 100, 10), Ok(5));
         assert_eq!(rates.take(Some(50), Some(("fast", 1_000)), 100, 10), Err(20));
         assert_eq!(rates.take(None, Some(("fast", 1_000)), 100, 10), Ok(95));
+        rates.give_back("fast", 3);
+        assert_eq!(rates.take(Some(50), Some(("fast", 1_000)), 2, 10), Ok(2));
         // A new rate holds from now on.
         assert_eq!(rates.take(None, Some(("slow", 10)), 100, 110), Ok(1));
     }

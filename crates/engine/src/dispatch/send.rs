@@ -15,8 +15,8 @@ use store::tables::outbox::{Delivery, Intent, Source};
 use super::waiters::DeliveryOutcome;
 use super::{Claim, DispatchError, MissingValues, Sender};
 
-/// The wait after a push-back that names none.
-const PUSH_BACK_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of the words that are kept with an outcome.
+const DETAIL_BYTES_MAX: usize = 500;
 
 /// What became of one recipient, before it is recorded.
 #[derive(Debug, Clone)]
@@ -34,18 +34,17 @@ pub(super) struct Fate {
 pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
     let (intent, fates) = hand_over_all(sender, claim).await;
     record(sender, &intent, &fates).await?;
-    sender.engine.deliveries.tell(
-        &intent.page,
-        intent.deliveries.iter().zip(&fates).map(|(delivery, fate)| DeliveryOutcome {
-            delivery_id: delivery.id.clone(),
-            recipient: delivery.recipient.clone(),
-            endpoint: delivery.endpoint.clone(),
-            address: delivery.address.clone(),
-            status: fate.status,
-            code: fate.code,
-            detail: fate.detail.clone(),
-        }),
-    );
+    let decided = intent.deliveries.iter().zip(&fates).filter(|(_, fate)| fate.status.is_final());
+    let outcomes = decided.map(|(delivery, fate)| DeliveryOutcome {
+        delivery_id: delivery.id.clone(),
+        recipient: delivery.recipient.clone(),
+        endpoint: delivery.endpoint.clone(),
+        address: delivery.address.clone(),
+        status: fate.status,
+        code: fate.code,
+        detail: fate.detail.clone(),
+    });
+    sender.engine.deliveries.tell(first_page(&intent.page), outcomes);
     Ok(())
 }
 
@@ -57,6 +56,17 @@ fn put_off(intent: &Intent, retry_at: Timestamp, detail: &str) -> Fate {
         return fate(SendStatus::Throttled, intent.attempt, None);
     }
     fate(SendStatus::Deferred, intent.attempt.saturating_sub(1), Some(retry_at))
+}
+
+/// The page whose retry a page is, or the page itself: by it waiters and deliveries are named.
+pub(super) fn first_page(page: &str) -> &str {
+    page.split('.').next().unwrap_or_default()
+}
+
+/// A text of a provider or a template, cut to what an outcome keeps: a record of a hundred must stay small.
+fn shortened(detail: &str) -> &str {
+    let end = (0..=detail.len().min(DETAIL_BYTES_MAX)).rev().find(|at| detail.is_char_boundary(*at));
+    detail.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Hands over and records nothing: how a crash looks to the provider. For the simulated world.
@@ -91,7 +101,7 @@ async fn record(sender: &Sender, intent: &Intent, fates: &[Fate]) -> Result<(), 
     loop {
         match append(&sender.engine, intent, fates).await {
             Ok(()) => return Ok(()),
-            Err(LogError::Full) => {
+            Err(LogError::Full) if !sender.stop.is_cancelled() => {
                 tracing::error!(page = intent.page, "no room for outcomes in the log: trying again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -118,7 +128,7 @@ pub(super) async fn append(engine: &crate::Engine, intent: &Intent, fates: &[Fat
         status: fate.status,
         attempt: fate.attempt,
         code: fate.code,
-        detail: &fate.detail,
+        detail: shortened(&fate.detail),
         sent: intent.at,
         retry_at: fate.retry_at,
     });
@@ -129,7 +139,7 @@ pub(super) async fn append(engine: &crate::Engine, intent: &Intent, fates: &[Fat
         request_id: "",
         body: Body::Outcomes { outcomes },
     };
-    engine.append(&intent.app, &record).await.map(drop)
+    engine.append_within_reserve(&intent.app, &record).await.map(drop)
 }
 
 impl Sender {
@@ -147,12 +157,16 @@ impl Sender {
             detail,
             retry_at: None,
         };
+        // Rendered behind the slot: of a large message there are never more copies than are handed over.
+        let _slot = self.slots.acquire().await;
         let email = match self.email(intent, content, delivery, document) {
             Ok(email) => email,
             Err(reason) => return fate(SendStatus::RenderingFailure, reason),
         };
-        let _slot = self.slots.acquire().await;
         let now = self.engine.context.now();
+        if now > intent.expires {
+            return fate(SendStatus::Expired, String::new());
+        }
         if let Some(until) = self.pause.until(now) {
             return put_off(intent, until, "the provider pushes back");
         }
@@ -173,16 +187,17 @@ impl Sender {
         let mail = content.mail(delivery.treatment).ok_or_else(|| "no email message".to_owned())?;
         let mail = mail.as_ref().map_err(Clone::clone)?;
         let direct = content.direct_email();
+        // Whoever sends a message directly sees what is missing in it, and clients expect it to be sent (spec/40 §4).
         let missing = match self.options.missing_values {
-            MissingValues::Blank => Missing::Blank,
-            MissingValues::Refuse => Missing::Refuse,
+            MissingValues::Refuse if direct.is_none() => Missing::Refuse,
+            MissingValues::Refuse | MissingValues::Blank => Missing::Blank,
         };
         let random = u128::from_str_radix(&delivery.id, 16).unwrap_or_default();
         let context = RenderContext { now: intent.at, random };
         let none = domain::rendering::Substitutions::new();
         let message = direct.map_or(&none, |direct| &direct.substitutions);
-        let overrides = content.overrides(&delivery.recipient);
-        let rendered = mail.render(document, message, &overrides, missing, &context).map_err(|error| error.to_string())?;
+        let particular = content.particular(&delivery.recipient)?;
+        let rendered = mail.render(document, message, particular, missing, &context).map_err(|error| error.to_string())?;
         let from = rendered.from.or_else(|| content.email_from.clone());
         Ok(Email {
             delivery_id: DeliveryId::new(&delivery.id),
@@ -206,7 +221,10 @@ impl Sender {
         let attempt = intent.attempt;
         let final_fate = |status, code, detail| Fate { status, attempt, code, detail, retry_at: None };
         match outcome {
-            Outcome::Accepted { detail } => final_fate(SendStatus::Success, Some(250), detail),
+            Outcome::Accepted { detail } => {
+                self.pause.end();
+                final_fate(SendStatus::Success, Some(250), detail)
+            }
             Outcome::Permanent { code, detail } => final_fate(SendStatus::FailurePermanent, code, detail),
             Outcome::Unknown { detail } => final_fate(SendStatus::Unknown, None, detail),
             Outcome::Transient { code, detail, retry_after } => {
@@ -218,8 +236,7 @@ impl Sender {
                 Fate { status: SendStatus::Deferred, attempt, code, detail, retry_at: Some(retry_at) }
             }
             Outcome::PushBack { code, detail, retry_after } => {
-                let retry_at = now.plus(retry_after.unwrap_or(PUSH_BACK_WAIT));
-                self.pause.extend(retry_at);
+                let retry_at = self.pause.begin(now, retry_after);
                 Fate { code, ..put_off(intent, retry_at, &detail) }
             }
         }

@@ -1,6 +1,10 @@
 //! One field of all rows: a code for each row, a dictionary of lists of values.
+//!
+//! A code that no row has any more is given to the next new list, so a column of values that never come again (a date of the
+//! last visit, say) has no more codes than there were rows at a time. Rejected: numbering the codes anew when most are dead.
+//! That is a pass over all rows now and then, for the same bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::segments::ValueTest;
@@ -28,33 +32,75 @@ impl Default for Codes {
 #[derive(Debug, Default)]
 pub(super) struct Column {
     codes: Codes,
-    /// The list of each code from 1 on.
-    lists: Vec<Arc<[String]>>,
+    /// What each code from 1 on stands for.
+    entries: Vec<Entry>,
     by_list: HashMap<Arc<[String]>, u32>,
     /// Codes of lists with more than one value: a test for equality has to look at them one by one.
-    several: Vec<u32>,
+    several: HashSet<u32>,
+    /// Codes that no row has.
+    free: Vec<u32>,
+    /// Bytes of the texts in all lists.
+    text_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Empty while no row has the code.
+    list: Arc<[String]>,
+    rows: u32,
 }
 
 impl Column {
     /// Sets the values of a row; an empty list clears it.
     pub(super) fn set(&mut self, row: u32, values: &[String]) {
-        let code = if values.is_empty() { ABSENT } else { self.code(values) };
-        self.codes.set(row as usize, code);
+        // The new list first: a row that keeps its values keeps their code.
+        let code = if values.is_empty() { ABSENT } else { self.take(values) };
+        let before = self.codes.replace(row as usize, code);
+        self.release(before);
     }
 
-    fn code(&mut self, values: &[String]) -> u32 {
+    /// The code of a list, for one row more.
+    fn take(&mut self, values: &[String]) -> u32 {
         if let Some(code) = self.by_list.get(values) {
+            self.entries[*code as usize - 1].rows += 1;
             return *code;
         }
         let list: Arc<[String]> = values.into();
-        self.lists.push(Arc::clone(&list));
-        let code = self.lists.len() as u32;
+        self.text_bytes += text_bytes(&list);
+        let entry = Entry { list: Arc::clone(&list), rows: 1 };
+        let code = match self.free.pop() {
+            Some(code) => {
+                self.entries[code as usize - 1] = entry;
+                code
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() as u32
+            }
+        };
         self.by_list.insert(list, code);
         if values.len() > 1 {
-            self.several.push(code);
+            self.several.insert(code);
         }
         self.codes.widen_for(code);
         code
+    }
+
+    /// A row has the code no more.
+    fn release(&mut self, code: u32) {
+        if code == ABSENT {
+            return;
+        }
+        let entry = &mut self.entries[code as usize - 1];
+        entry.rows -= 1;
+        if entry.rows > 0 {
+            return;
+        }
+        let list = std::mem::take(&mut entry.list);
+        self.by_list.remove(&list);
+        self.several.remove(&code);
+        self.text_bytes -= text_bytes(&list);
+        self.free.push(code);
     }
 
     /// Leaves the rows whose values pass.
@@ -88,41 +134,52 @@ impl Column {
         let listed = match test {
             ValueTest::Inclusive(listed) | ValueTest::Exclusive(listed) => listed,
             _ => {
-                let lists = self.lists.iter().map(|list| test.matches(list));
+                let lists = self.entries.iter().map(|entry| test.matches(&entry.list));
                 return std::iter::once(test.matches(&[])).chain(lists).collect();
             }
         };
         // Equality finds lists of one value by their hash.
         let otherwise = matches!(test, ValueTest::Exclusive(_));
-        let mut verdicts = vec![otherwise; self.lists.len() + 1];
+        let mut verdicts = vec![otherwise; self.entries.len() + 1];
         for value in listed {
             if let Some(code) = self.by_list.get(std::slice::from_ref(value)) {
                 verdicts[*code as usize] = !otherwise;
             }
         }
         for code in &self.several {
-            verdicts[*code as usize] = test.matches(&self.lists[*code as usize - 1]);
+            verdicts[*code as usize] = test.matches(&self.entries[*code as usize - 1].list);
         }
         verdicts
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let texts: usize = self.lists.iter().flat_map(|list| list.iter()).map(|text| text.capacity() + 24).sum();
-        // An entry stands once in the list and once in the map.
-        texts + self.lists.len() * (16 + 16 + 24) + self.codes.bytes()
+        let several = self.several.capacity() * 5;
+        let entries = self.entries.capacity() * size_of::<Entry>() + self.free.capacity() * 4;
+        self.text_bytes + entries + self.by_list.capacity() * 25 + several + self.codes.bytes()
     }
 }
 
+/// Bytes that a list takes in memory.
+fn text_bytes(list: &[String]) -> usize {
+    16 + list.iter().map(|text| text.capacity() + size_of::<String>()).sum::<usize>()
+}
+
 impl Codes {
-    fn set(&mut self, row: usize, code: u32) {
-        fn put<T: Copy + Default>(codes: &mut Vec<T>, row: usize, code: T, is_absent: bool) {
+    /// Sets the code of a row and answers the one that it had.
+    fn replace(&mut self, row: usize, code: u32) -> u32 {
+        fn put<T: Copy + Default + Into<u32>>(
+            codes: &mut Vec<T>,
+            row: usize,
+            code: T,
+            is_absent: bool,
+        ) -> u32 {
             if codes.len() <= row {
                 if is_absent {
-                    return;
+                    return ABSENT;
                 }
                 codes.resize(row + 1, T::default());
             }
-            codes[row] = code;
+            std::mem::replace(&mut codes[row], code).into()
         }
         match self {
             Self::Narrow(codes) => put(codes, row, code as u8, code == ABSENT),

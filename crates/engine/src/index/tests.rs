@@ -132,7 +132,9 @@ fn predicate(dice: &mut Dice) -> Predicate {
             operator: operators[dice.below(5) as usize],
             value: dice.below(5) as f64,
         },
-        10 => Predicate::Recency { within: Duration::from_hours(24 * dice.below(40)), active: dice.once_in(2) },
+        10 => {
+            Predicate::Recency { within: Duration::from_hours(24 * dice.below(40)), active: dice.once_in(2) }
+        }
         _ => Predicate::Gps {
             latitude: dice.below(90) as f64,
             longitude: dice.below(90) as f64,
@@ -151,7 +153,9 @@ fn criteria(dice: &mut Dice) -> Criteria {
             .map(|_| Source { segment: format!("s{}", dice.below(3)).into(), version: None })
             .collect(),
         source_type: combine(dice),
-        dimensions: (0..dice.below(3)).map(|_| (0..=dice.below(2)).map(|_| predicate(dice)).collect()).collect(),
+        dimensions: (0..dice.below(3))
+            .map(|_| (0..=dice.below(2)).map(|_| predicate(dice)).collect())
+            .collect(),
         dimensions_type: combine(dice),
     };
     Criteria { groups: (0..dice.below(3)).map(|_| group(dice)).collect(), include: combine(dice) }
@@ -166,8 +170,9 @@ fn the_index_selects_whom_the_evaluator_selects() {
         for _ in 0..200 {
             change(&mut dice, &mut index, &mut truth);
         }
-        let sources: BTreeMap<String, RoaringBitmap> =
-            (0..3).map(|number| (format!("s{number}"), (0..40).map(|_| dice.below(200) as u32).collect())).collect();
+        let sources: BTreeMap<String, RoaringBitmap> = (0..3)
+            .map(|number| (format!("s{number}"), (0..40).map(|_| dice.below(200) as u32).collect()))
+            .collect();
         for _ in 0..20 {
             let criteria = criteria(&mut dice);
             let selected =
@@ -236,4 +241,44 @@ fn codes_grow_with_the_dictionary() {
         let selected = index.select(&criteria, NOW, &|_| None).unwrap().into_bitmap();
         assert_eq!(selected.iter().collect::<Vec<_>>(), [wanted]);
     }
+}
+
+#[test]
+fn values_and_users_that_never_come_again_take_no_room() {
+    let mut index = Index::new();
+    let mut dice = Dice::new(1);
+    let mut endpoints: Vec<Endpoint> = (0..1_000).map(|ordinal| endpoint(&mut dice, ordinal)).collect();
+    let mut sizes = Vec::new();
+    for round in 0..50 {
+        for endpoint in &mut endpoints {
+            let user = format!("user-{round}-{}", endpoint.ordinal);
+            let seen = format!("2026-01-01T00:{round:02}:00.{:03}Z", endpoint.ordinal);
+            let user_attributes =
+                BTreeMap::from([("since".to_owned(), vec![seen.clone(), "other".to_owned()])]);
+            endpoint.attributes.insert("last_seen".to_owned(), vec![seen]);
+            let before = endpoint.user_id.replace(UserId::new(&user));
+            index.upsert_user(&user, &User { attributes: user_attributes, ..User::default() });
+            // As the projection does it: the user that has no endpoint any more, then the endpoint.
+            if let Some(before) = before {
+                index.remove_user(before.as_str());
+            }
+            index.upsert_endpoint(endpoint, None);
+        }
+        sizes.push(index.bytes());
+    }
+    // A map that is refilled all the time doubles its room once, sooner or later.
+    assert!(sizes[49] < 2 * sizes[1], "{sizes:?}");
+    let test = ValueTest::Inclusive(vec!["2026-01-01T00:49:00.007Z".to_owned()]);
+    for field in [Field::Attribute("last_seen".to_owned()), Field::UserAttribute("since".to_owned())] {
+        let predicate = Predicate::Values { field, test: test.clone() };
+        let group = Group { dimensions: vec![vec![predicate]], ..Group::default() };
+        let criteria = Criteria { groups: vec![group], include: Combine::All };
+        assert_eq!(index.select(&criteria, NOW, &|_| None).unwrap().into_bitmap(), RoaringBitmap::from([7]));
+    }
+    for endpoint in &endpoints {
+        index.remove_user(endpoint.user_id.as_ref().unwrap().as_str());
+        index.remove_endpoint(endpoint.ordinal);
+    }
+    assert_eq!((index.users.rows.len(), index.users.id_bytes), (0, 0));
+    assert_eq!(index.users.free_rows.len(), index.users.slots.len());
 }

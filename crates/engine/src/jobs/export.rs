@@ -51,20 +51,12 @@ pub async fn run_export(
     let is_repeat = state.status != JobStatus::Created;
     state = JobState { status: JobStatus::Processing, pieces: 0, processed: 0, ..state };
     let mut export = Export { engine, app, job, stop, is_repeat, state };
-    export.save(Durability::Buffered).await?;
-    let failure = match export.run(&plan).await {
-        Ok(()) => None,
-        Err(Halt::Stopped) => return Ok(Outcome::Stopped),
-        Err(Halt::NotYet) => return Ok(Outcome::NotYet),
-        Err(Halt::Kv(error)) => return Err(error.into()),
-        Err(Halt::Failed(text)) => Some(text),
-    };
-    export.state.status = if failure.is_some() { JobStatus::Failed } else { JobStatus::Completed };
-    export.state.completed = Some(engine.context.now());
-    export.state.failed += u64::from(failure.is_some());
-    export.state.failures.extend(failure);
-    export.save(Durability::Durable).await?;
-    Ok(Outcome::Ended)
+    match export.carry_out(&plan).await {
+        Ok(()) | Err(Halt::Gone | Halt::Failed(_)) => Ok(Outcome::Ended),
+        Err(Halt::Stopped) => Ok(Outcome::Stopped),
+        Err(Halt::NotYet) => Ok(Outcome::NotYet),
+        Err(Halt::Kv(error)) => Err(error.into()),
+    }
 }
 
 /// Why a run does not reach the job's end, or reaches it by failing.
@@ -72,6 +64,8 @@ pub async fn run_export(
 enum Halt {
     Stopped,
     NotYet,
+    /// The application was deleted meanwhile, and the job with it.
+    Gone,
     Kv(KvError),
     Failed(String),
 }
@@ -106,6 +100,21 @@ struct Part {
 }
 
 impl Export<'_> {
+    /// Runs to the end, and says in the state how that was.
+    async fn carry_out(&mut self, plan: &ExportPlan) -> Result<(), Halt> {
+        self.save(Durability::Buffered).await?;
+        let failure = match self.run(plan).await {
+            Ok(()) => None,
+            Err(Halt::Failed(text)) => Some(text),
+            Err(halt) => return Err(halt),
+        };
+        self.state.status = if failure.is_some() { JobStatus::Failed } else { JobStatus::Completed };
+        self.state.completed = Some(self.engine.context.now());
+        self.state.failed += u64::from(failure.is_some());
+        self.state.failures.extend(failure);
+        self.save(Durability::Durable).await
+    }
+
     async fn run(&mut self, plan: &ExportPlan) -> Result<(), Halt> {
         let url = parse_s3_url(&plan.s3_url_prefix).map_err(|fault| Halt::Failed(fault.to_string()))?;
         let bucket = self.engine.objects.bucket_to_write(&url.bucket).await?;
@@ -176,7 +185,7 @@ impl Export<'_> {
         object.write(Bytes::from(rest)).await?;
         object.finish().await?;
         self.state.pieces += 1;
-        Ok(self.save(Durability::Buffered).await?)
+        self.save(Durability::Buffered).await
     }
 
     /// Removes parts that a run before this one wrote, of endpoints that are gone since.
@@ -193,12 +202,18 @@ impl Export<'_> {
         Path::parse(&path).map_err(|_| Halt::Failed(format!("{path} cannot be the name of an object")))
     }
 
-    /// Nobody else writes this row once the job exists.
-    async fn save(&self, durability: Durability) -> Result<(), KvError> {
+    /// Nobody else writes this row once the job exists, and whoever removed it must not find it again.
+    async fn save(&self, durability: Durability) -> Result<(), Halt> {
+        let key = state_key(self.app, Kind::Export.as_str(), self.job);
+        let Some(row) = self.engine.kv.get(&key).await? else { return Err(Halt::Gone) };
         let mut batch = Batch::default();
-        batch.put(state_key(self.app, Kind::Export.as_str(), self.job), encode(&self.state));
-        self.engine.kv.commit(batch, durability).await?;
-        Ok(())
+        batch.check(key.clone(), row.version);
+        batch.put(key, encode(&self.state));
+        match self.engine.kv.commit(batch, durability).await {
+            Ok(_) => Ok(()),
+            Err(KvError::Conflict(_)) => Err(Halt::Gone),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -22,9 +22,9 @@ use crate::handle::SHARD;
 use crate::objects::{Bucket, Found, ObjectsError, parse_s3_url};
 
 /// Pieces of a job in the log that are not projected yet: other records wait behind them.
-const AHEAD_PIECES_MAX: usize = 64;
+const AHEAD_PIECES_MAX: usize = 256;
 /// Pieces of one append.
-const APPEND_PIECES: usize = 8;
+const APPEND_PIECES: usize = 32;
 /// Bytes of an object that are read before others have the thread.
 const SLICE_BYTES: usize = 64 << 10;
 
@@ -178,6 +178,7 @@ impl Import<'_> {
                 Err(fault) => return Ok(self.fail_last(&fault)),
             };
             for slice in chunk.chunks(SLICE_BYTES) {
+                self.pieces.may_create = self.engine.audiences.usage.may_create(&self.app.account);
                 let Self { pieces, bytes_left, .. } = self;
                 let fed = intake.feed(slice, bytes_left, &mut |row| pieces.row(&url, &row));
                 if let Err(fault) = fed {

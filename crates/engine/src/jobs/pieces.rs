@@ -10,9 +10,10 @@ use domain::records::{Body, EndpointItem, ImportPiece, Record};
 use store::tables::jobs::FAILURES_MAX;
 
 use super::FAILURE_CHARACTERS_MAX;
+use crate::project::RECORD_UPDATES_MAX;
 
 /// Rows of a piece.
-pub(super) const PIECE_ROWS_MAX: usize = 500;
+pub(super) const PIECE_ROWS_MAX: usize = RECORD_UPDATES_MAX;
 /// Bytes of a piece's rows; one row alone may have more.
 pub(super) const PIECE_BYTES_MAX: usize = 512 << 10;
 /// Characters of a user id, as of an endpoint id.
@@ -43,6 +44,8 @@ pub(super) struct Pieces {
     failed: u64,
     failures: Vec<String>,
     failures_left: usize,
+    /// The account may have more endpoints: rows of endpoints that do not exist make them.
+    pub(super) may_create: bool,
     full: Vec<Bytes>,
 }
 
@@ -58,6 +61,7 @@ impl Pieces {
             failed: 0,
             failures: Vec::new(),
             failures_left: FAILURES_MAX,
+            may_create: true,
             full: Vec::new(),
         }
     }
@@ -167,7 +171,7 @@ impl Pieces {
             account: app.account.as_str(),
             app: app.app.as_str(),
             request_id: job,
-            body: Body::Import { piece },
+            body: if self.may_create { Body::Import { piece } } else { Body::ImportOfKnown { piece } },
         };
         record.encode().into()
     }

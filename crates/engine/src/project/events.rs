@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::events::EventBatch;
+use domain::events::{EventBatch, EventItem};
 use domain::records::{Body, Record};
 use domain::time::Timestamp;
 use store::Position;
@@ -20,20 +20,23 @@ pub(super) fn folded(id: &str) -> Cow<'_, str> {
 
 /// Adds a record's events to the window, as folding did before the restart.
 pub(super) fn remember(window: &mut Window, record: &Record<'_>, position: Position, arrival: Timestamp) {
-    let Body::Events { json } = &record.body else { return };
+    let (Body::Events { json } | Body::EventsOfKnown { json }) = &record.body else { return };
     let Ok(batch) = EventBatch::parse(json) else { return };
     let app = app_key(record);
-    each_accepted(&batch, |endpoint, event| {
+    each_accepted(&batch, |_, endpoint, event| {
         window.add(&app, endpoint, event.id.as_ref(), position, arrival);
     });
 }
 
-/// Calls `take` with every event that the answer to the request called accepted.
-pub(super) fn each_accepted(batch: &EventBatch<'_>, mut take: impl FnMut(&str, &domain::events::EventItem<'_>)) {
+/// Calls `take` with the number, endpoint and event of everything in which the batch itself shows no fault.
+pub(super) fn each_accepted(batch: &EventBatch<'_>, mut take: impl FnMut(u32, &str, &EventItem<'_>)) {
+    let mut numbers = 0..;
     for item in &batch.items {
         let endpoint = folded(&item.id);
-        for event in item.events.iter().filter(|event| event.fault.is_none()) {
-            take(&endpoint, event);
+        for (event, number) in item.events.iter().zip(numbers.by_ref()) {
+            if event.fault.is_none() {
+                take(number, &endpoint, event);
+            }
         }
     }
 }

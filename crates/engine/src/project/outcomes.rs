@@ -4,6 +4,7 @@
 //! none and is ignored. So every recipient is counted once, however often a crash made somebody append.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::records::{CampaignRef, Outcome, Outcomes, SendStatus};
 use domain::time::Timestamp;
@@ -15,12 +16,19 @@ use super::events::folded;
 use super::fold::Folder;
 use crate::handle::SHARD;
 
+/// For how long a message is tried again after its first attempt, at most.
+const RETRY_LIFE: Duration = Duration::from_hours(72);
+
 impl Folder<'_> {
     pub(super) async fn outcomes(&mut self, record: &Outcomes<'_>) -> Result<(), KvError> {
         let key = intent_key(SHARD, record.page, record.from);
         self.load(&[key.clone()], false).await?;
         let Some(intent) = self.working.get::<Intent>(&key)? else { return Ok(()) };
         self.working.delete(key);
+        // Nothing is written for an application that is gone: its rows may be removed already.
+        if self.working.audience(&self.app).summary.deleted {
+            return Ok(());
+        }
         for item in &record.items {
             self.keep_outcome(record, item);
         }
@@ -73,17 +81,18 @@ impl Folder<'_> {
                 source: intent.source.clone(),
                 attempt: attempts + 1,
                 created: self.arrival.at,
-                expires: intent.expires,
+                expires: expires(intent),
                 recipients,
             };
-            self.working.put(page_key(SHARD, page.lane, due, &page.id), &page);
-            self.working.wake_outbox = true;
+            self.working.put(page_key(SHARD, &page, due), &page);
+            self.working.pages_written.push((page.lane, page.queue(), due));
         }
     }
 
     async fn count(&mut self, campaign: &CampaignRef<'_>, items: &[Outcome<'_>]) -> Result<(), KvError> {
         let key = progress_key(&self.app, campaign.campaign, campaign.run);
-        self.load(&[key.clone()], false).await?;
+        // A run that is cut short, or a campaign that is deleted, changes the row too.
+        self.load(&[key.clone()], true).await?;
         let Some(mut progress) = self.working.get::<Progress>(&key)? else { return Ok(()) };
         for item in items.iter().filter(|item| item.status.is_final()) {
             let treatment = usize::from(item.treatment);
@@ -112,6 +121,11 @@ impl Folder<'_> {
         }
         Ok(())
     }
+}
+
+/// A message that was tried once is not tried forever, even where the run itself never expires.
+fn expires(intent: &Intent) -> Timestamp {
+    if outbox::is_retry(&intent.page) { intent.expires } else { intent.expires.min(intent.at.plus(RETRY_LIFE)) }
 }
 
 /// The page of a retry is named after the first page of its recipients, whose deliveries it goes on with, and what it

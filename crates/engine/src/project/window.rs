@@ -16,6 +16,8 @@ use store::Position;
 pub(super) const EVENTS_MAX: usize = 4_000_000;
 /// How long an event stays in the window.
 pub(super) const AGE_MAX: Duration = Duration::from_mins(10);
+/// Room for so many events is not given back.
+const KEPT_CAPACITY: usize = 16_384;
 
 /// 96 bits of a keyless SipHash: with 4 M entries one event in 10^22 would be taken for a repeat of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,66 +26,137 @@ struct Fingerprint {
     check: u32,
 }
 
-/// The events of one record that are in the window.
-#[derive(Debug)]
+/// The events of one record that are kept.
+#[derive(Debug, Clone, Copy)]
 struct Stretch {
     position: Position,
     arrival: Timestamp,
-    events: usize,
+    /// The number of its first event.
+    first: u64,
 }
 
-/// The recent events of a shard.
-#[derive(Debug, Default)]
+/// The recent events of a shard. Events are numbered in the order in which they are added.
+///
+/// What is within the window depends on the number and the arrival of an event alone, not on what is kept: events are
+/// forgotten only when a step is settled, so that an unsettled one can be taken back.
+#[derive(Debug)]
 pub struct Window {
-    /// Key → number of the latest occurrence.
+    /// Key → number of the latest occurrence that is kept.
     latest: HashMap<u64, u64, BuildHasherDefault<Hashed>>,
     fingerprints: VecDeque<Fingerprint>,
     /// The records that the fingerprints come from, in order.
     stretches: VecDeque<Stretch>,
     /// Number of the first fingerprint.
     first: u64,
+    /// Number of the first event that is not settled.
+    settled: u64,
+    /// Entries of `latest` that unsettled events replaced, in order.
+    replaced: Vec<(u64, u64)>,
+    events_max: usize,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::with_events_max(EVENTS_MAX)
+    }
 }
 
 impl Window {
-    /// Adds an event. Answers whether it is a repeat.
-    pub fn add(&mut self, app: &AppKey, folded: &str, event: &str, position: Position, arrival: Timestamp) -> bool {
-        self.forget(arrival);
-        let fingerprint = fingerprint(app, folded, event);
-        let number = self.first + self.fingerprints.len() as u64;
-        self.fingerprints.push_back(fingerprint);
-        match self.stretches.back_mut() {
-            Some(stretch) if stretch.position == position => stretch.events += 1,
-            _ => self.stretches.push_back(Stretch { position, arrival, events: 1 }),
+    fn with_events_max(events_max: usize) -> Self {
+        Self {
+            latest: HashMap::default(),
+            fingerprints: VecDeque::new(),
+            stretches: VecDeque::new(),
+            first: 0,
+            settled: 0,
+            replaced: Vec::new(),
+            events_max,
         }
-        let before = self.latest.insert(fingerprint.key, number);
-        let before = before.and_then(|number| self.fingerprints.get((number - self.first) as usize));
-        before.is_some_and(|before| before.check == fingerprint.check)
     }
 
-    /// The first record that the window reaches back to; `None` when it is empty.
+    /// Adds an event. Answers whether it is a repeat.
+    pub fn add(
+        &mut self,
+        app: &AppKey,
+        folded: &str,
+        event: &str,
+        position: Position,
+        arrival: Timestamp,
+    ) -> bool {
+        let fingerprint = fingerprint(app, folded, event);
+        let number = self.next();
+        self.fingerprints.push_back(fingerprint);
+        if self.stretches.back().is_none_or(|stretch| stretch.position != position) {
+            self.stretches.push_back(Stretch { position, arrival, first: number });
+        }
+        let Some(before) = self.latest.insert(fingerprint.key, number) else { return false };
+        self.replaced.push((fingerprint.key, before));
+        number - before < self.events_max as u64
+            && self.arrival_of(before) >= arrival.minus(AGE_MAX)
+            && self.fingerprints[(before - self.first) as usize].check == fingerprint.check
+    }
+
+    /// A record from which on the window can be rebuilt; `None` when it is empty.
     pub fn start(&self) -> Option<Position> {
         self.stretches.front().map(|stretch| stretch.position)
     }
 
-    fn forget(&mut self, now: Timestamp) {
-        while let Some(front) = self.stretches.front_mut() {
-            if self.fingerprints.len() < EVENTS_MAX && front.arrival >= now.minus(AGE_MAX) {
-                return;
-            }
-            front.events -= 1;
-            if front.events == 0 {
-                self.stretches.pop_front();
-            }
-            if let Some(oldest) = self.fingerprints.pop_front()
-                && self.latest.get(&oldest.key) == Some(&self.first)
-            {
-                self.latest.remove(&oldest.key);
-            }
-            self.first += 1;
+    /// Keeps what was added, and forgets what no later event can repeat.
+    pub fn settle(&mut self) {
+        self.settled = self.next();
+        self.replaced.clear();
+        let Some(now) = self.stretches.back().map(|last| last.arrival) else { return };
+        while self.fingerprints.len() > self.events_max
+            || self.stretches.front().is_some_and(|front| front.arrival < now.minus(AGE_MAX))
+        {
+            self.forget_first();
         }
-        // Empty: give the memory back, a quiet server should be small.
-        self.latest = HashMap::default();
-        self.fingerprints = VecDeque::new();
+        // A quiet server should be small.
+        if self.fingerprints.capacity() / 4 > self.fingerprints.len().max(KEPT_CAPACITY) {
+            self.latest.shrink_to_fit();
+            self.fingerprints.shrink_to_fit();
+            self.stretches.shrink_to_fit();
+        }
+    }
+
+    /// Forgets what was added since the window was settled last, as if it had never been.
+    pub fn take_back(&mut self) {
+        while self.next() > self.settled
+            && let Some(fingerprint) = self.fingerprints.pop_back()
+        {
+            self.latest.remove(&fingerprint.key);
+        }
+        // The earliest comes last: it is what stood there before.
+        for (key, before) in self.replaced.drain(..).rev().filter(|(_, before)| *before < self.settled) {
+            self.latest.insert(key, before);
+        }
+        while self.stretches.back().is_some_and(|stretch| stretch.first >= self.settled) {
+            self.stretches.pop_back();
+        }
+    }
+
+    /// The number of the next event.
+    fn next(&self) -> u64 {
+        self.first + self.fingerprints.len() as u64
+    }
+
+    fn arrival_of(&self, number: u64) -> Timestamp {
+        let behind = self.stretches.partition_point(|stretch| stretch.first <= number);
+        self.stretches[behind - 1].arrival
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(oldest) = self.fingerprints.pop_front()
+            && self.latest.get(&oldest.key) == Some(&self.first)
+        {
+            self.latest.remove(&oldest.key);
+        }
+        self.first += 1;
+        // The stretch ends where the next one begins.
+        let end = self.stretches.get(1).map_or_else(|| self.next(), |second| second.first);
+        if end <= self.first {
+            self.stretches.pop_front();
+        }
     }
 }
 
@@ -115,45 +188,122 @@ fn fingerprint(app: &AppKey, folded: &str, event: &str) -> Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use store::dice::Dice;
+
     use super::*;
 
     fn app() -> AppKey {
         AppKey { account: "1".into(), app: "a".into() }
     }
 
+    /// An event: its id, the record it stands in, when that arrived.
+    type Event = (String, u64, i64);
+
+    fn add(window: &mut Window, (id, position, at): &Event) -> bool {
+        window.add(&app(), "e", id, Position(*position), Timestamp(*at))
+    }
+
+    /// Records of some events each, of few ids, with quiet times in between.
+    fn events(dice: &mut Dice, records: u64) -> Vec<Event> {
+        let mut at = 0;
+        let mut events = Vec::new();
+        for position in 0..records {
+            at += dice.below(2_000) as i64 + if dice.once_in(40) { dice.below(1_300_000) as i64 } else { 0 };
+            events.extend((0..dice.below(4)).map(|_| (dice.below(150).to_string(), position, at)));
+        }
+        events
+    }
+
+    /// Whether an event is a repeat, by the definition.
+    fn is_repeat(events: &[Event], number: usize, events_max: usize) -> bool {
+        let (id, _, at) = &events[number];
+        let before = &events[number.saturating_sub(events_max - 1)..number];
+        before.iter().any(|(other, _, then)| other == id && *then >= at - AGE_MAX.as_millis() as i64)
+    }
+
     #[test]
     fn a_repeat_is_found_within_the_window_and_not_beyond() {
-        let mut window = Window::default();
-        let mut add = |event: &str, position: u64, at: i64| {
-            window.add(&app(), "e", event, Position(position), Timestamp(at))
-        };
-        assert!(!add("1", 0, 0));
-        assert!(add("1", 1, 1));
-        assert!(!add("2", 2, 2));
-        let later = AGE_MAX.as_millis() as i64;
-        assert!(add("1", 3, later + 1), "the latest occurrence is still within the window");
-        assert!(!add("1", 4, 2 * later + 2), "every occurrence is too old");
+        for seed in 0..20 {
+            let mut dice = Dice::new(seed);
+            let events = events(&mut dice, 1_000);
+            let events_max = 1 + dice.below(200) as usize;
+            let mut window = Window::with_events_max(events_max);
+            for number in 0..events.len() {
+                if dice.once_in(10) {
+                    window.settle();
+                }
+                let expected = is_repeat(&events, number, events_max);
+                assert_eq!(add(&mut window, &events[number]), expected, "seed {seed}: {number}");
+            }
+        }
     }
 
     #[test]
     fn a_window_rebuilt_from_its_start_decides_alike() {
-        let event = |number: u64| format!("{}", (number * 7919) % 613);
-        let at = |number: u64| Timestamp(number as i64 * 1_000);
-        let mut whole = Window::default();
-        for number in 0..5_000 {
-            whole.add(&app(), "e", &event(number), Position(number), at(number));
+        for seed in 0..20 {
+            let mut dice = Dice::new(seed);
+            let events = events(&mut dice, 2_000);
+            let mut whole = Window::with_events_max(150);
+            let half = events.len() / 2;
+            for event in &events[..half] {
+                add(&mut whole, event);
+                if dice.once_in(50) {
+                    whole.settle();
+                }
+            }
+            let mut rebuilt = Window::with_events_max(150);
+            let start = whole.start().unwrap();
+            for event in events[..half].iter().filter(|event| event.1 >= start.0) {
+                add(&mut rebuilt, event);
+            }
+            rebuilt.settle();
+            for event in &events[half..] {
+                assert_eq!(add(&mut whole, event), add(&mut rebuilt, event), "seed {seed}: {event:?}");
+            }
         }
-        let mut rebuilt = Window::default();
-        for number in whole.start().unwrap().0..5_000 {
-            rebuilt.add(&app(), "e", &event(number), Position(number), at(number));
+    }
+
+    #[test]
+    fn what_is_taken_back_has_never_been() {
+        for seed in 0..50 {
+            let mut dice = Dice::new(seed);
+            let events = events(&mut dice, 1_000);
+            let steps: Vec<&[Event]> = events.chunk_by(|one, other| one.1 / 20 == other.1 / 20).collect();
+            let mut window = Window::with_events_max(150);
+            let mut straight = Window::with_events_max(150);
+            for step in steps {
+                while dice.once_in(2) {
+                    // A part of the step, and then again from its beginning.
+                    let records = step[0].1 + dice.below(21);
+                    for event in step.iter().filter(|event| event.1 < records) {
+                        add(&mut window, event);
+                    }
+                    window.take_back();
+                    assert_eq!(window.start(), straight.start());
+                    assert_eq!(window.latest, straight.latest);
+                }
+                for event in step {
+                    assert_eq!(add(&mut window, event), add(&mut straight, event), "seed {seed}: {event:?}");
+                }
+                window.settle();
+                straight.settle();
+            }
         }
-        for number in 5_000..7_000 {
-            let position = Position(number);
-            assert_eq!(
-                whole.add(&app(), "e", &event(number), position, at(number)),
-                rebuilt.add(&app(), "e", &event(number), position, at(number)),
-                "{number}"
-            );
+    }
+
+    #[test]
+    fn memory_is_given_back_after_a_quiet_time() {
+        let mut window = Window::default();
+        for number in 0..300_000u64 {
+            add(&mut window, &(number.to_string(), number, 0));
         }
+        window.settle();
+        assert_eq!(window.fingerprints.len(), 300_000);
+        add(&mut window, &("late".to_owned(), 300_000, AGE_MAX.as_millis() as i64 + 1));
+        window.settle();
+        assert_eq!((window.fingerprints.len(), window.latest.len(), window.stretches.len()), (1, 1, 1));
+        assert!(
+            window.fingerprints.capacity() + window.latest.capacity() + window.stretches.capacity() < 1_000
+        );
     }
 }

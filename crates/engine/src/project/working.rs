@@ -1,14 +1,18 @@
 //! The working set: rows that records of a step read and change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::audience::{AppKey, Audience, NotLoaded, Row, Slot};
+use domain::events::EventNames;
 use domain::records::Record;
+use domain::time::Timestamp;
 use store::tables::audiences::{
-    EndpointRef, Instant, activity_key, address_key, endpoint_key, ordinal_key, row_key, summary_key, user_key,
+    EndpointRef, Instant, activity_key, address_key, endpoint_key, ordinal_key, row_key, summary_key,
+    user_key,
 };
-use store::tables::events::{Count, count_key};
+use store::tables::events::{Count, count_key, names_key};
+use store::tables::outbox::{Lane, Queue};
 use store::value::{Stored, decode, encode};
 use store::{Batch, Key, KvError, Position, Version};
 
@@ -16,6 +20,12 @@ use crate::Engine;
 
 /// Rows kept between steps, at most; beyond it the working set starts empty again.
 const ROWS_MAX: usize = 50_000;
+
+/// What the row of a count has, with its key.
+const COUNT_BYTES: usize = 512;
+
+/// What the row of an application's event names has, at most: names of all quotas, in the longest letters.
+const EVENT_NAMES_BYTES: usize = 512 << 10;
 
 /// A row that is not of an audience.
 #[derive(Debug)]
@@ -35,11 +45,13 @@ pub(super) struct Working {
     /// Events to be added to their counts: application, UTC day, type.
     counts: HashMap<AppKey, BTreeMap<i64, BTreeMap<String, u64>>>,
     refusals: Vec<((Position, u32), String)>,
-    /// Applications whose audience was dropped.
-    dropped: BTreeSet<AppKey>,
-    /// Pages whose outcome is in this step, to be told to those who wait.
-    pub(super) wake_due: bool,
-    pub(super) wake_outbox: bool,
+    /// Bytes of the changed rows of audiences, and of the others.
+    audience_bytes: usize,
+    raw_bytes: usize,
+    /// Names of events, of applications of which an event had one that was not known; whether they are to be written.
+    event_names: HashMap<AppKey, (EventNames, bool)>,
+    /// Retries that were written, for the dispatcher.
+    pub(super) pages_written: Vec<(Lane, Queue, Timestamp)>,
 }
 
 pub(super) fn app_key(record: &Record<'_>) -> AppKey {
@@ -66,7 +78,12 @@ impl Working {
     }
 
     /// Loads rows that a decision asked for.
-    pub(super) async fn load(&mut self, engine: &Engine, app: &AppKey, missing: NotLoaded) -> Result<(), KvError> {
+    pub(super) async fn load(
+        &mut self,
+        engine: &Engine,
+        app: &AppKey,
+        missing: NotLoaded,
+    ) -> Result<(), KvError> {
         let NotLoaded(rows) = missing;
         let keys: Vec<Key> = rows.iter().map(|row| row_key(app, row)).collect();
         let values = engine.kv.get_many(&keys).await?;
@@ -87,7 +104,12 @@ impl Working {
     }
 
     /// Loads rows that are not of an audience. Guarded ones are checked at the commit.
-    pub(super) async fn load_raw(&mut self, engine: &Engine, keys: &[Key], guarded: bool) -> Result<(), KvError> {
+    pub(super) async fn load_raw(
+        &mut self,
+        engine: &Engine,
+        keys: &[Key],
+        guarded: bool,
+    ) -> Result<(), KvError> {
         let missing: Vec<Key> = keys.iter().filter(|key| !self.raw.contains_key(key)).cloned().collect();
         if missing.is_empty() {
             return Ok(());
@@ -116,8 +138,14 @@ impl Working {
     }
 
     fn set(&mut self, key: Key, value: Option<Arc<[u8]>>) {
+        let bytes =
+            |value: &Option<Arc<[u8]>>| key.as_bytes().len() + value.as_ref().map_or(0, |value| value.len());
+        self.raw_bytes += bytes(&value);
         match self.raw.get_mut(&key) {
             Some(row) => {
+                if row.dirty {
+                    self.raw_bytes -= bytes(&row.value);
+                }
                 row.value = value;
                 row.dirty = true;
             }
@@ -137,38 +165,77 @@ impl Working {
         // Most events repeat a type: no text is made for them.
         match counts.get_mut(event_type) {
             Some(count) => *count += 1,
-            None => drop(counts.insert(event_type.to_owned(), 1)),
+            None => {
+                self.raw_bytes += COUNT_BYTES;
+                counts.insert(event_type.to_owned(), 1);
+            }
+        }
+    }
+
+    /// The names that an application's events have had.
+    pub(super) async fn event_names(
+        &mut self,
+        engine: &Engine,
+        app: &AppKey,
+    ) -> Result<&mut EventNames, KvError> {
+        if !self.event_names.contains_key(app) {
+            let row = engine.kv.get(&names_key(app)).await?;
+            let names = row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default();
+            self.event_names.insert(app.clone(), (names, false));
+        }
+        Ok(&mut self.event_names.entry(app.clone()).or_default().0)
+    }
+
+    /// Has the names written that were changed.
+    pub(super) fn keep_event_names(&mut self, app: &AppKey) {
+        if let Some((_, is_dirty)) = self.event_names.get_mut(app)
+            && !std::mem::replace(is_dirty, true)
+        {
+            self.raw_bytes += EVENT_NAMES_BYTES;
         }
     }
 
     /// Adds the counted events to their rows.
     pub(super) async fn settle_counts(&mut self, engine: &Engine) -> Result<(), KvError> {
-        for (app, counts) in std::mem::take(&mut self.counts) {
-            let keys = |(day, types): (i64, BTreeMap<String, u64>)| {
-                types.into_iter().map(move |(event_type, added)| (day, event_type, added))
-            };
-            for (day, event_type, added) in counts.into_iter().flat_map(keys) {
-                let key = count_key(&app, day, &event_type);
-                self.load_raw(engine, std::slice::from_ref(&key), false).await?;
-                let Count(before) = self.get(&key)?.unwrap_or_default();
-                self.put(key, &Count(before + added));
+        let mut added: Vec<(Key, u64)> = Vec::new();
+        for (app, days) in std::mem::take(&mut self.counts) {
+            for (day, types) in days {
+                added.extend(
+                    types.iter().map(|(event_type, count)| (count_key(&app, day, event_type), *count)),
+                );
             }
         }
+        let keys: Vec<Key> = added.iter().map(|(key, _)| key.clone()).collect();
+        self.load_raw(engine, &keys, false).await?;
+        for (key, count) in added {
+            let Count(before) = self.get(&key)?.unwrap_or_default();
+            self.put(key, &Count(before + count));
+        }
         Ok(())
+    }
+
+    /// About as many bytes has the batch that would be written now.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        self.audience_bytes + self.raw_bytes
+    }
+
+    /// Counts what a record has changed in an audience, which had `before` dirty bytes.
+    pub(super) fn count_dirty(&mut self, app: &AppKey, before: usize) {
+        let after = self.audience(app).dirty_bytes;
+        self.audience_bytes = (self.audience_bytes + after).saturating_sub(before);
     }
 
     pub(super) fn refuse(&mut self, position: Position, item: u32, message: String) {
         self.refusals.push(((position, item), message));
     }
 
-    pub(super) fn drop_app(&mut self, app: &AppKey) {
-        self.dropped.insert(app.clone());
-    }
-
     /// Writes every changed row. Maps are ordered before they are written, so that a replay gives the same batches.
     pub(super) fn write(&self, batch: &mut Batch) {
         for (app, audience) in &self.apps {
             write_audience(batch, app, audience);
+        }
+        for (app, (names, _)) in self.event_names.iter().filter(|(_, (_, is_dirty))| *is_dirty) {
+            batch.put(names_key(app), encode(names));
         }
         for (key, row) in &self.raw {
             if row.guarded {
@@ -183,22 +250,26 @@ impl Working {
     /// After the commit: tells the indexes, marks everything clean. Answers the refusals.
     pub(super) fn publish(&mut self, engine: &Engine) -> Vec<((Position, u32), String)> {
         for (app, audience) in &mut self.apps {
-            if self.dropped.contains(app) {
+            if audience.summary.deleted {
                 engine.audiences.remove(app);
-            } else {
-                engine.audiences.apply(app, audience);
-                engine.contacts.apply(app, audience);
+                engine.names.remove(app);
+                *audience = Audience::new(std::mem::take(&mut audience.summary));
+                continue;
             }
+            engine.audiences.apply(app, audience);
+            engine.contacts.apply(app, audience);
+            engine.names.apply(app, audience);
             audience.settle();
         }
-        self.dropped.clear();
+        for (app, (names, _)) in self.event_names.drain() {
+            engine.names.apply_events(&app, &names);
+        }
         // Rows that others write too, and rows of outcomes, are read anew each time.
         self.raw.clear();
-        if std::mem::take(&mut self.wake_due) {
-            engine.due.notify_one();
-        }
-        if std::mem::take(&mut self.wake_outbox) {
-            engine.wake_dispatchers();
+        self.audience_bytes = 0;
+        self.raw_bytes = 0;
+        for (lane, queue, due) in self.pages_written.drain(..) {
+            engine.queues.written(lane, queue, due);
         }
         let rows: usize = self.apps.values().map(Audience::rows).sum();
         if rows > ROWS_MAX {
@@ -225,9 +296,7 @@ fn write_audience(batch: &mut Batch, app: &AppKey, audience: &Audience) {
     }
     for (id, slot) in audience.endpoints.iter().filter(|(_, slot)| slot.dirty) {
         match &slot.value {
-            Some(endpoint) => {
-                batch.put(endpoint_key(app, id), encode(endpoint))
-            }
+            Some(endpoint) => batch.put(endpoint_key(app, id), encode(endpoint)),
             None => batch.delete(endpoint_key(app, id)),
         };
     }

@@ -1,15 +1,15 @@
 //! The invariants, held against what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use domain::campaigns::{DAILY_PERIOD, Plan};
+use domain::campaigns::{DAILY_PERIOD, Limits, Plan};
 use domain::endpoints::{Endpoint, EndpointStatus, OptOut};
 use domain::records::{Body, Record, SendStatus};
 use domain::time::Timestamp;
 use store::kv::memory::MemoryKv;
 use store::tables::audiences::{endpoint_key, ordinal_key};
-use store::tables::campaigns::{Progress, progresses};
+use store::tables::campaigns::{CampaignState, Progress, Status, progresses, runs, state_key, states};
 use store::tables::definitions;
 use store::tables::outbox::{Intent, Lane, Recipient, Source, intents, is_retry, pages};
 use store::value::decode;
@@ -57,7 +57,15 @@ impl World {
         let body = definitions.body(&*self.kv, campaign, *version).await?;
         for delivery in intent.deliveries.iter().filter(|delivery| delivery.skipped.is_none()) {
             let Some(body) = &body else { return broken(format!("{campaign} is deleted and still sends")) };
-            let plan = Plan::parse_document(&body.document).map_err(|error| Violation::Failed(error.to_string()))?;
+            let state = self.kv.get(&state_key(&self.app, campaign)).await?;
+            let state: Option<CampaignState> =
+                state.map(|row| decode(&row.value)).transpose().map_err(KvError::from)?;
+            if state.is_none_or(|state| state.status == Status::Deleted) {
+                return broken(format!("the segment of {campaign} is deleted and it still sends"));
+            }
+            let mut plan =
+                Plan::parse_document(&body.document).map_err(|error| Violation::Failed(error.to_string()))?;
+            plan.limits = plan.limits.or_defaults(&Limits::default());
             let Recipient::Ordinal(ordinal) = delivery.recipient else { continue };
             let endpoint = self.endpoint(ordinal).await?;
             self.check_recipient(&plan, campaign, &endpoint, intent.at)?;
@@ -114,10 +122,12 @@ impl World {
     /// The invariants of a world at rest.
     pub(super) async fn check(&mut self) -> Result<(), Violation> {
         for lane in Lane::ALL {
-            self.check_empty(pages(SHARD, lane), "pages of the outbox").await?;
+            self.check_empty(pages(SHARD, lane).prefix(), "pages of the outbox").await?;
         }
         self.check_empty(intents(SHARD).prefix(), "intents").await?;
         self.check_empty(Key::new(Table::Claims).prefix(), "claims").await?;
+        self.check_empty(runs(&self.app).prefix(), "runs").await?;
+        self.check_empty(Key::new(Table::RunAudiences).prefix(), "chunks of audiences").await?;
         let outcomes = self.outcomes().await?;
         self.check_deliveries(&outcomes)?;
         self.check_counters(&outcomes).await?;
@@ -131,7 +141,7 @@ impl World {
 
     /// The final outcome of every delivery by run, as the log tells it: the first record of a claim counts.
     async fn outcomes(&self) -> Result<BTreeMap<(String, String), SendStatus>, Violation> {
-        let mut seen_claims = std::collections::BTreeSet::new();
+        let mut seen_claims = BTreeSet::new();
         let mut outcomes = BTreeMap::new();
         let mut position = Position(0);
         while position < self.log.end(SHARD) {
@@ -185,12 +195,14 @@ impl World {
         Ok(())
     }
 
-    /// Counters of runs equal a recount, and every run has ended with everybody in its audience.
+    /// Counters of runs equal a recount, and every run has ended: with everybody in its audience, unless its campaign was
+    /// stopped.
     async fn check_counters(&self, outcomes: &BTreeMap<(String, String), SendStatus>) -> Result<(), Violation> {
         let mut recount: BTreeMap<&str, BTreeMap<SendStatus, u64>> = BTreeMap::new();
         for ((run, _), status) in outcomes {
             *recount.entry(run).or_default().entry(*status).or_default() += 1;
         }
+        let stopped = self.stopped_runs().await?;
         for (_, row) in self.kv.scan(progresses(&self.app, "").table_prefix(), ROWS_MAX).await? {
             let progress: Progress = decode(&row.value).map_err(KvError::from)?;
             let mut counted: BTreeMap<SendStatus, u64> = BTreeMap::new();
@@ -201,11 +213,22 @@ impl World {
             if counted != recounted {
                 return broken(format!("run {}: counted {counted:?}, recounted {recounted:?}", progress.run));
             }
-            if progress.done != progress.audience || progress.ended.is_none() {
+            let is_whole = progress.done == progress.audience || stopped.contains(&progress.run);
+            if !is_whole || progress.ended.is_none() {
                 return broken(format!("run {} ended with {progress:?}", progress.run));
             }
         }
         Ok(())
+    }
+
+    /// Runs of campaigns whose segment was deleted.
+    async fn stopped_runs(&self) -> Result<BTreeSet<String>, Violation> {
+        let mut stopped = BTreeSet::new();
+        for (_, row) in self.kv.scan(states(&self.app).prefix(), ROWS_MAX).await? {
+            let state: CampaignState = decode(&row.value).map_err(KvError::from)?;
+            stopped.extend(state.run.filter(|_| state.status == Status::Deleted));
+        }
+        Ok(stopped)
     }
 
     /// The log alone gives the same audience, byte for byte.

@@ -6,7 +6,7 @@ use domain::records::{Body, EndpointItem, Record};
 use store::tables::campaigns::{CampaignState, Status, state_key};
 use store::tables::definitions::{self, Definitions};
 use store::tables::due::{Due, Task};
-use store::value::encode;
+use store::value::{decode, encode};
 use store::{Batch, Durability, Kv};
 
 use super::{Failure, Violation, World};
@@ -150,7 +150,8 @@ impl World {
         Ok(())
     }
 
-    /// Deletes a campaign as the API does: what is not claimed yet is not sent.
+    /// Deletes a campaign as the API does, or stops it as the API does when its segment is deleted: what is not claimed yet
+    /// is not sent.
     async fn delete_campaign(&mut self) -> Result<(), Failure> {
         let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
         let kv = self.process().engine.kv.clone();
@@ -161,8 +162,18 @@ impl World {
         let chosen = &heads[self.dice.below(heads.len() as u64) as usize];
         let Some((head, row)) = definitions.head(&*kv, &chosen.id).await? else { return Ok(()) };
         let mut batch = Batch::default();
-        definitions.delete(&mut batch, &head, row);
-        batch.delete(state_key(&self.app, &head.id));
+        let key = state_key(&self.app, &head.id);
+        let Some(found) = kv.get(&key).await? else { return Ok(()) };
+        let mut state: CampaignState = decode(&found.value)?;
+        if self.dice.once_in(2) {
+            definitions.delete(&mut batch, &head, row);
+            batch.delete(key);
+        } else if !state.status.is_over() {
+            state.status = Status::Deleted;
+            state.due = None;
+            batch.check(key.clone(), found.version);
+            batch.put(key, encode(&state));
+        }
         kv.commit(batch, Durability::Durable).await?;
         Ok(())
     }

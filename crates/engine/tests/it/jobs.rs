@@ -3,4 +3,4 @@
 mod exports;
 mod imports;
 mod restarts;
-mod world;
+pub(crate) mod world;

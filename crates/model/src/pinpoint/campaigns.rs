@@ -132,7 +132,7 @@ impl Operation for GetCampaignActivities {
         path: "/v1/apps/{application-id}/campaigns/{campaign-id}/activities",
         status: 200,
         action: "mobiletargeting:GetCampaignActivities",
-        resource: "apps/{application-id}/campaigns/{campaign-id}/activities",
+        resource: "apps/{application-id}/campaigns/{campaign-id}",
         mutating: false,
     };
 
@@ -168,7 +168,7 @@ impl Operation for GetCampaignVersion {
         path: "/v1/apps/{application-id}/campaigns/{campaign-id}/versions/{version}",
         status: 200,
         action: "mobiletargeting:GetCampaignVersion",
-        resource: "apps/{application-id}/campaigns/{campaign-id}/versions/{version}",
+        resource: "apps/{application-id}/campaigns/{campaign-id}",
         mutating: false,
     };
 
@@ -202,7 +202,7 @@ impl Operation for GetCampaignVersions {
         path: "/v1/apps/{application-id}/campaigns/{campaign-id}/versions",
         status: 200,
         action: "mobiletargeting:GetCampaignVersions",
-        resource: "apps/{application-id}/campaigns/{campaign-id}/versions",
+        resource: "apps/{application-id}/campaigns/{campaign-id}",
         mutating: false,
     };
 
@@ -238,7 +238,7 @@ impl Operation for GetCampaigns {
         path: "/v1/apps/{application-id}/campaigns",
         status: 200,
         action: "mobiletargeting:GetCampaigns",
-        resource: "apps/{application-id}/campaigns",
+        resource: "apps/{application-id}",
         mutating: false,
     };
 

@@ -127,7 +127,7 @@ impl Operation for UpdateEndpointsBatch {
         path: "/v1/apps/{application-id}/endpoints",
         status: 202,
         action: "mobiletargeting:UpdateEndpointsBatch",
-        resource: "apps/{application-id}/endpoints",
+        resource: "apps/{application-id}",
         mutating: true,
     };
 

@@ -64,7 +64,7 @@ impl Operation for CreateImportJob {
         path: "/v1/apps/{application-id}/jobs/import",
         status: 201,
         action: "mobiletargeting:CreateImportJob",
-        resource: "apps/{application-id}/jobs/import",
+        resource: "apps/{application-id}",
         mutating: true,
     };
 
@@ -194,7 +194,7 @@ impl Operation for GetImportJobs {
         path: "/v1/apps/{application-id}/jobs/import",
         status: 200,
         action: "mobiletargeting:GetImportJobs",
-        resource: "apps/{application-id}/jobs/import",
+        resource: "apps/{application-id}",
         mutating: false,
     };
 
@@ -264,7 +264,7 @@ impl Operation for GetSegmentImportJobs {
         path: "/v1/apps/{application-id}/segments/{segment-id}/jobs/import",
         status: 200,
         action: "mobiletargeting:GetSegmentImportJobs",
-        resource: "apps/{application-id}/segments/{segment-id}/jobs/import",
+        resource: "apps/{application-id}/segments/{segment-id}",
         mutating: false,
     };
 

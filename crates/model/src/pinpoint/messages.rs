@@ -60,7 +60,7 @@ impl Operation for SendUsersMessages {
         path: "/v1/apps/{application-id}/users-messages",
         status: 200,
         action: "mobiletargeting:SendUsersMessages",
-        resource: "apps/{application-id}/users-messages",
+        resource: "apps/{application-id}/messages",
         mutating: true,
     };
 

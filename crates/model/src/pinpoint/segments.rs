@@ -32,7 +32,7 @@ impl Operation for CreateSegment {
         path: "/v1/apps/{application-id}/segments",
         status: 201,
         action: "mobiletargeting:CreateSegment",
-        resource: "apps/{application-id}/segments",
+        resource: "apps/{application-id}",
         mutating: true,
     };
 
@@ -128,7 +128,7 @@ impl Operation for GetSegmentVersion {
         path: "/v1/apps/{application-id}/segments/{segment-id}/versions/{version}",
         status: 200,
         action: "mobiletargeting:GetSegmentVersion",
-        resource: "apps/{application-id}/segments/{segment-id}/versions/{version}",
+        resource: "apps/{application-id}/segments/{segment-id}",
         mutating: false,
     };
 
@@ -162,7 +162,7 @@ impl Operation for GetSegmentVersions {
         path: "/v1/apps/{application-id}/segments/{segment-id}/versions",
         status: 200,
         action: "mobiletargeting:GetSegmentVersions",
-        resource: "apps/{application-id}/segments/{segment-id}/versions",
+        resource: "apps/{application-id}/segments/{segment-id}",
         mutating: false,
     };
 
@@ -198,7 +198,7 @@ impl Operation for GetSegments {
         path: "/v1/apps/{application-id}/segments",
         status: 200,
         action: "mobiletargeting:GetSegments",
-        resource: "apps/{application-id}/segments",
+        resource: "apps/{application-id}",
         mutating: false,
     };
 

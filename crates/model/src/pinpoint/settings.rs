@@ -23,7 +23,7 @@ impl Operation for GetApplicationSettings {
         path: "/v1/apps/{application-id}/settings",
         status: 200,
         action: "mobiletargeting:GetApplicationSettings",
-        resource: "apps/{application-id}/settings",
+        resource: "apps/{application-id}",
         mutating: false,
     };
 
@@ -51,7 +51,7 @@ impl Operation for UpdateApplicationSettings {
         path: "/v1/apps/{application-id}/settings",
         status: 200,
         action: "mobiletargeting:UpdateApplicationSettings",
-        resource: "apps/{application-id}/settings",
+        resource: "apps/{application-id}",
         mutating: true,
     };
 

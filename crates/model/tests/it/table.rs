@@ -75,6 +75,11 @@ fn rows_follow_the_model() {
         "GET /v1/templates/{template-name}/{template-type}/versions 200 \
          templates/{template-name}/{template-type}/versions",
     );
+    check(
+        "SendUsersMessages",
+        "POST /v1/apps/{application-id}/users-messages 200 apps/{application-id}/messages mutating",
+    );
+    check("GetSegments", "GET /v1/apps/{application-id}/segments 200 apps/{application-id}");
     check("PhoneNumberValidate", "POST /v1/phone/number/validate 200 phone/number/validate mutating");
     check("UntagResource", "DELETE /v1/tags/{resource-arn} 204 {resource-arn} mutating");
     check("SendTextMessage", "POST / 200 * mutating");

@@ -43,6 +43,10 @@ pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// all of it.
 pub const QUEUE_BYTES_MAX: usize = 32 << 20;
 
+/// Disk space that the log leaves free by default: more than the state's own reserve, so that the state can still take in
+/// what the log holds when the log takes no more.
+pub const RESERVE_BYTES: u64 = 512 << 20;
+
 /// How an [`EmbeddedLog`] is kept.
 #[derive(Debug, Clone)]
 pub struct EmbeddedLogOptions {
@@ -52,6 +56,9 @@ pub struct EmbeddedLogOptions {
     pub segment_bytes_max: u64,
     /// All files together; at the limit an append answers [`LogError::Full`] until older segments are trimmed.
     pub disk_bytes_max: Option<u64>,
+    /// Appends answer [`LogError::Full`] while less space is free on the disk. [`Log::append_within_reserve`] may use half
+    /// of it, and may pass `disk_bytes_max` by as much.
+    pub reserve_bytes: u64,
     /// Whether groups are compressed with LZ4.
     pub compress: bool,
 }
@@ -59,7 +66,13 @@ pub struct EmbeddedLogOptions {
 impl EmbeddedLogOptions {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
-        Self { directory, segment_bytes_max: SEGMENT_BYTES_MAX, disk_bytes_max: None, compress: true }
+        Self {
+            directory,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            disk_bytes_max: None,
+            reserve_bytes: RESERVE_BYTES,
+            compress: true,
+        }
     }
 }
 
@@ -192,6 +205,31 @@ impl EmbeddedLog {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Queues records and waits until they are durable.
+    async fn write(
+        &self,
+        records: Vec<(Partition, Bytes)>,
+        within_reserve: bool,
+    ) -> Result<Vec<Position>, LogError> {
+        check_append(&records)?;
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.shared.check_running()?;
+        let count = records.len() as u64;
+        let cost_bytes: usize = records.iter().map(|(_, bytes)| bytes.len() + RECORD_COST_BYTES).sum();
+        let room = Arc::clone(&self.shared.room).acquire_many_owned(cost_bytes.min(QUEUE_BYTES_MAX) as u32);
+        let room = room.await.map_err(|_| self.shared.stopped_error())?;
+        let (answer, answered) = oneshot::channel();
+        self.enqueue(Append { records, within_reserve, answer, room })?;
+        match answered.await {
+            Ok(Ok(first)) => Ok((first.0..first.0 + count).map(Position).collect()),
+            Ok(Err(Refusal::Full)) => Err(LogError::Full),
+            Ok(Err(Refusal::Failed(error))) => Err(LogError::Failed(Box::new(error))),
+            Err(_) => Err(self.shared.stopped_error()),
+        }
+    }
+
     fn enqueue(&self, append: Append) -> Result<(), LogError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         match &*queue {
@@ -218,23 +256,14 @@ impl Drop for EmbeddedLog {
 #[async_trait]
 impl Log for EmbeddedLog {
     async fn append(&self, records: Vec<(Partition, Bytes)>) -> Result<Vec<Position>, LogError> {
-        check_append(&records)?;
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.shared.check_running()?;
-        let count = records.len() as u64;
-        let cost_bytes: usize = records.iter().map(|(_, bytes)| bytes.len() + RECORD_COST_BYTES).sum();
-        let room = Arc::clone(&self.shared.room).acquire_many_owned(cost_bytes.min(QUEUE_BYTES_MAX) as u32);
-        let room = room.await.map_err(|_| self.shared.stopped_error())?;
-        let (answer, answered) = oneshot::channel();
-        self.enqueue(Append { records, answer, room })?;
-        match answered.await {
-            Ok(Ok(first)) => Ok((first.0..first.0 + count).map(Position).collect()),
-            Ok(Err(Refusal::Full)) => Err(LogError::Full),
-            Ok(Err(Refusal::Failed(error))) => Err(LogError::Failed(Box::new(error))),
-            Err(_) => Err(self.shared.stopped_error()),
-        }
+        self.write(records, false).await
+    }
+
+    async fn append_within_reserve(
+        &self,
+        records: Vec<(Partition, Bytes)>,
+    ) -> Result<Vec<Position>, LogError> {
+        self.write(records, true).await
     }
 
     async fn read(&self, shard: Shard, from: Position, bytes_max: usize) -> Result<Vec<Record>, LogError> {

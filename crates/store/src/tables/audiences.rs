@@ -101,23 +101,3 @@ pub fn row_key(app: &AppKey, row: &Row) -> Key {
         Row::Address(channel, address) => address_key(app, *channel, address),
     }
 }
-
-/// Everything that is kept for an application's audience: what DeleteApp clears.
-pub fn all(app: &AppKey) -> Vec<Key> {
-    [
-        Table::Endpoints,
-        Table::Users,
-        Table::Addresses,
-        Table::Ordinals,
-        Table::Activity,
-        Table::EventCounts,
-        Table::Members,
-        Table::Caps,
-        Table::Activities,
-        Table::Deliveries,
-        Table::Unknown,
-    ]
-    .into_iter()
-    .map(|table| scope(table, app))
-    .collect()
-}

@@ -27,6 +27,23 @@ pub enum Status {
     Invalid,
 }
 
+impl Status {
+    /// Counts against the quota of active campaigns (spec/50-campaigns.md §2).
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Executing | Self::PendingNextRun)
+    }
+
+    /// Has a run to come, once it is not paused any more.
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Paused | Self::PendingNextRun)
+    }
+
+    /// Nothing is sent by the campaign any more, whatever happens.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Deleted | Self::Invalid)
+    }
+}
+
 /// Where a campaign stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CampaignState {
@@ -50,7 +67,7 @@ impl Stored for CampaignState {
     const FORMAT: u8 = 1;
 }
 
-/// A run while its pages are written. Its audience is fixed when it starts.
+/// A run while its pages are written: gone once all are. Its audience is fixed when it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: String,
@@ -68,7 +85,6 @@ pub struct Run {
     pub pages: u32,
     /// Recipients in those pages.
     pub paged: u64,
-    pub is_paged: bool,
 }
 
 impl Stored for Run {
@@ -119,6 +135,7 @@ pub struct Progress {
     pub run: String,
     pub scheduled: Timestamp,
     pub started: Timestamp,
+    /// Everybody has a final outcome, or the run was cut short: then `done` is less than `audience`.
     pub ended: Option<Timestamp>,
     /// Endpoints in the audience.
     pub audience: u64,
@@ -149,8 +166,13 @@ pub fn state_key(app: &AppKey, campaign: &str) -> Key {
     states(app).text(campaign)
 }
 
+/// Runs of an application whose pages are being written.
+pub fn runs(app: &AppKey) -> Key {
+    scope(Table::Runs, app).text("run")
+}
+
 pub fn run_key(app: &AppKey, run: &str) -> Key {
-    scope(Table::Runs, app).text("run").text(run)
+    runs(app).text(run)
 }
 
 pub fn chunk_key(app: &AppKey, run: &str, chunk: u32) -> Key {

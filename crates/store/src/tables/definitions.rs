@@ -78,6 +78,11 @@ impl Definitions {
         self.base().text("version").text(id).ordinal(version)
     }
 
+    /// What the keys of all rows of a definition begin with: its head, its versions.
+    pub fn rows_of(&self, id: &str) -> [Key; 2] {
+        [self.head_key(id), self.base().text("version").text(id)]
+    }
+
     fn bodies(&self, id: &str) -> KeyRange {
         self.base().text("version").text(id).prefix()
     }

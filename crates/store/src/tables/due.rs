@@ -26,8 +26,14 @@ pub enum Task {
     ExportJob {
         job: String,
     },
-    /// The rows of a deleted application are to be removed.
+    /// An application was deleted: the log is to say so.
     PurgeApp,
+    /// The log says in `record` that an application was deleted, and once that is folded its rows are to be removed. `from`:
+    /// the key up to which that is done.
+    EraseApp {
+        record: u64,
+        from: Vec<u8>,
+    },
 }
 
 /// A task and whose it is.
@@ -52,6 +58,7 @@ impl Due {
             Task::ImportJob { job } => ("import", job.as_str()),
             Task::ExportJob { job } => ("export", job.as_str()),
             Task::PurgeApp => ("purge", ""),
+            Task::EraseApp { .. } => ("erase", ""),
         };
         base(shard)
             .number(at.0.max(0) as u64)
@@ -66,14 +73,9 @@ fn base(shard: Shard) -> Key {
     Key::new(Table::Due).number(u64::from(shard.0))
 }
 
-/// Every row that is due at `now`, earliest first.
-pub fn until(shard: Shard, now: Timestamp) -> KeyRange {
-    KeyRange { from: base(shard), to: base(shard).number(now.0.max(0) as u64 + 1) }
-}
-
-/// Every row, due or not.
-pub fn all(shard: Shard) -> KeyRange {
-    base(shard).prefix()
+/// The rows that are due at `from` or later, earliest first.
+pub fn since(shard: Shard, from: Timestamp) -> KeyRange {
+    KeyRange { from: base(shard).number(from.0.max(0) as u64), to: base(shard).after_prefix() }
 }
 
 /// When a row is due, from its key.

@@ -1,6 +1,7 @@
-//! Counts of events by day and type, and the cursor of the projection.
+//! Counts of events by day and type, the names that events have, and the cursor of the projection.
 
 use domain::audience::AppKey;
+use domain::events::EventNames;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, Table};
@@ -12,6 +13,10 @@ use crate::value::Stored;
 pub struct Count(pub u64);
 
 impl Stored for Count {
+    const FORMAT: u8 = 1;
+}
+
+impl Stored for EventNames {
     const FORMAT: u8 = 1;
 }
 
@@ -36,6 +41,11 @@ pub fn cursor_key(shard: Shard) -> Key {
 /// Counts of an application: (UTC day of the event since 1970, event type).
 pub fn counts(app: &AppKey) -> Key {
     Key::new(Table::EventCounts).text(app.account.as_str()).text(app.app.as_str())
+}
+
+/// The names that an application's events have had.
+pub fn names_key(app: &AppKey) -> Key {
+    Key::new(Table::EventNames).text(app.account.as_str()).text(app.app.as_str())
 }
 
 pub fn count_key(app: &AppKey, day: i64, event_type: &str) -> Key {

@@ -4,17 +4,23 @@
 //! clears the intent with the outcome. So after a crash every recipient is in exactly one place: behind the cursor of a
 //! page, in an intent, or counted.
 
+use std::time::Duration;
+
 use domain::audience::AppKey;
 use domain::records::SendStatus;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::expiries;
 use crate::key::{Key, KeyRange, Table};
+use crate::kv::Batch;
 use crate::log::Shard;
-use crate::value::Stored;
+use crate::value::{Stored, encode};
 
 /// Recipients of a page, at most.
 pub const PAGE_RECIPIENTS_MAX: usize = 1_000;
+/// For how long a request is kept after its pages have expired: the clock may be set back meanwhile.
+const REQUEST_KEPT: Duration = Duration::from_mins(10);
 /// Recipients of a claim, at most: how many deliveries a crash can leave unknown.
 pub const CLAIM_RECIPIENTS_MAX: usize = 100;
 
@@ -69,10 +75,19 @@ pub enum Source {
         version: u32,
         run: String,
     },
-    /// SendMessages and SendUsersMessages: the request, JSON.
+    /// SendMessages and SendUsersMessages: the id of the request, which stands in a row of its own ([`Request`]): a page, each
+    /// claim of it and each retry would else hold megabytes.
     Direct {
         request: String,
     },
+}
+
+/// A direct message's request, JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request(pub String);
+
+impl Stored for Request {
+    const FORMAT: u8 = 1;
 }
 
 /// Whom a message goes to.
@@ -147,32 +162,72 @@ impl Stored for Claimed {
     const FORMAT: u8 = 1;
 }
 
-fn lane_base(shard: Shard, lane: Lane) -> Key {
+/// Pages that wait for each other: those of a campaign, or an application's direct messages. Other queues of the lane do not
+/// wait for them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Queue {
+    pub app: AppKey,
+    /// The campaign; empty for direct messages.
+    pub campaign: String,
+}
+
+impl Page {
+    /// The queue that the page stands in.
+    pub fn queue(&self) -> Queue {
+        let campaign = match &self.source {
+            Source::Campaign { campaign, .. } => campaign.clone(),
+            Source::Direct { .. } => String::new(),
+        };
+        Queue { app: self.app.clone(), campaign }
+    }
+}
+
+/// All pages of a lane, by account, application and campaign.
+pub fn pages(shard: Shard, lane: Lane) -> Key {
     Key::new(Table::Outbox).number(u64::from(shard.0)).number(lane as u64)
 }
 
-/// Where a page stands: by lane, then the time from which on it may be sent.
-pub fn page_key(shard: Shard, lane: Lane, due: Timestamp, page: &str) -> Key {
-    lane_base(shard, lane).number(due.0.max(0) as u64).text(page)
+/// An application's pages of a lane.
+pub fn pages_of_app(shard: Shard, lane: Lane, app: &AppKey) -> Key {
+    pages(shard, lane).text(app.account.as_str()).text(app.app.as_str())
 }
 
-/// Pages of a lane that may be sent at `now`, earliest first.
-pub fn pages_until(shard: Shard, lane: Lane, now: Timestamp) -> KeyRange {
-    let base = lane_base(shard, lane);
-    KeyRange { to: base.clone().number(now.0.max(0) as u64 + 1), from: base }
+/// A queue's pages, in order of the time from which on they may be sent.
+pub fn pages_of_queue(shard: Shard, lane: Lane, queue: &Queue) -> Key {
+    pages_of_app(shard, lane, &queue.app).text(&queue.campaign)
 }
 
-/// All pages of a lane.
-pub fn pages(shard: Shard, lane: Lane) -> KeyRange {
-    lane_base(shard, lane).prefix()
+/// A queue's pages that may not be sent before `due`.
+pub fn pages_from(shard: Shard, lane: Lane, queue: &Queue, due: Timestamp) -> KeyRange {
+    let prefix = pages_of_queue(shard, lane, queue);
+    KeyRange { from: prefix.clone().number(due.0.max(0) as u64), to: prefix.after_prefix() }
 }
 
-/// From when on a page may be sent, from its key.
-pub fn due_of(key: &Key) -> Option<Timestamp> {
-    let mut components = key.components();
-    components.number()?;
-    components.number()?;
-    Some(Timestamp(components.number()? as i64))
+/// Where a page stands that may be sent from `due` on.
+pub fn page_key(shard: Shard, page: &Page, due: Timestamp) -> Key {
+    pages_of_queue(shard, page.lane, &page.queue()).number(due.0.max(0) as u64).text(&page.id)
+}
+
+/// A page's queue and the time from which on it may be sent, from its key.
+pub fn place_of(shard: Shard, lane: Lane, key: &Key) -> Option<(Queue, Timestamp)> {
+    let mut components = key.components_behind(&pages(shard, lane));
+    let app = AppKey { account: components.text()?.into(), app: components.text()?.into() };
+    let campaign = components.text()?;
+    let due = Timestamp(components.number()? as i64);
+    Some((Queue { app, campaign }, due))
+}
+
+/// The request of a direct message.
+pub fn request_key(shard: Shard, request: &str) -> Key {
+    Key::new(Table::Requests).number(u64::from(shard.0)).text(request)
+}
+
+/// Writes the request of a direct message. It goes some time after its pages have expired, however many they are and whatever
+/// became of them.
+pub fn put_request(batch: &mut Batch, shard: Shard, id: &str, document: String, pages_expire: Timestamp) {
+    let key = request_key(shard, id);
+    batch.put(key.clone(), encode(&Request(document)));
+    batch.put(expiries::key(pages_expire.plus(REQUEST_KEPT), &key), Vec::new());
 }
 
 /// The cursor of a page.

@@ -177,7 +177,9 @@ fn lower_operation(model: &Model, source: &Source, name: &str) -> anyhow::Result
     let (resource, mutating, input_from) = match source.protocol {
         Protocol::RestJson => {
             let bindings = bindings(model, input).with_context(|| input.clone())?;
-            (arn_resource(&http.request_uri), http.method != "GET", InputFrom::Bindings(bindings))
+            let resource = overrides::arn_resource(name).map(str::to_owned);
+            let resource = resource.unwrap_or_else(|| arn_resource(&http.request_uri));
+            (resource, http.method != "GET", InputFrom::Bindings(bindings))
         }
         Protocol::Json10 => ("*".to_owned(), !reads, InputFrom::Document),
     };
@@ -195,7 +197,8 @@ fn lower_operation(model: &Model, source: &Source, name: &str) -> anyhow::Result
     })
 }
 
-/// The resource part of the ARN follows the path, except that the kind of a template is in upper case.
+/// The resource part of the ARN as most operations have it: it follows the path, except that the kind of a template is in
+/// upper case.
 fn arn_resource(path: &str) -> String {
     let path = path.trim_start_matches("/v1/").trim_start_matches("tags/");
     match path.rsplit_once('/') {

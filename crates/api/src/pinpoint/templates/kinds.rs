@@ -1,8 +1,9 @@
 //! What is particular to each kind of template: its sizes, and which of its texts hold variables (spec/40 §3, spec/95 §2).
 
+use domain::email::parse_headers;
 use domain::rendering::{Escape, Template};
 use model::pinpoint as wire;
-use model::pinpoint::{AndroidPushNotificationTemplate, MessageHeader, TemplateType};
+use model::pinpoint::{AndroidPushNotificationTemplate, TemplateType};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,9 +12,6 @@ use crate::error::ApiError;
 
 /// Characters of an email's subject and parts, together.
 const EMAIL_CHARACTERS_MAX: usize = 600_000;
-const EMAIL_HEADERS_MAX: usize = 15;
-const EMAIL_HEADER_NAME_CHARACTERS_MAX: usize = 126;
-const EMAIL_HEADER_VALUE_CHARACTERS_MAX: usize = 870;
 const SMS_CHARACTERS_MAX: usize = 1_600;
 const VOICE_CHARACTERS_MAX: usize = 10_000;
 /// Characters of one part of a push template: of all its texts together.
@@ -42,11 +40,8 @@ impl TemplateKind for Email {
         compile("Subject", request.subject.as_deref(), Escape::None)?;
         compile("HtmlPart", request.html_part.as_deref(), Escape::Html)?;
         compile("TextPart", request.text_part.as_deref(), Escape::None)?;
-        let headers = request.headers.as_deref().unwrap_or_default();
-        if headers.len() > EMAIL_HEADERS_MAX {
-            return Err(ApiError::bad_request(format!("An email has at most {EMAIL_HEADERS_MAX} headers")));
-        }
-        headers.iter().try_for_each(check_header)
+        let headers = parse_headers(request.headers.as_deref())?;
+        headers.iter().try_for_each(|(_, value)| compile("Headers", Some(value), Escape::None))
     }
 }
 
@@ -112,22 +107,6 @@ impl TemplateKind for InApp {
         let document = serde_json::to_string(request)?;
         check_characters("In-app template", [&document], IN_APP_CHARACTERS_MAX)
     }
-}
-
-fn check_header(header: &MessageHeader) -> Result<(), ApiError> {
-    let (name, value) =
-        (header.name.as_deref().unwrap_or_default(), header.value.as_deref().unwrap_or_default());
-    // RFC 5322: printable ASCII without the colon.
-    let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-    if name.is_empty() || name.len() > EMAIL_HEADER_NAME_CHARACTERS_MAX || !name.bytes().all(is_name) {
-        return Err(ApiError::bad_request(
-            "Name of a header must have 1 to 126 characters without spaces and colons",
-        ));
-    }
-    if value.chars().count() > EMAIL_HEADER_VALUE_CHARACTERS_MAX || value.contains(['\r', '\n']) {
-        return Err(ApiError::bad_request("Value of a header must be one line of up to 870 characters"));
-    }
-    compile("Headers", Some(value), Escape::None)
 }
 
 /// Checks a part of a push template: the size of all its texts, and those that hold variables.

@@ -33,12 +33,12 @@ fn rows(count: usize) -> String {
 fn rows_are_cut_into_pieces_and_what_is_folded_is_not_made_again() {
     let make = |folded| {
         let mut pieces = pieces(folded);
-        feed(&mut pieces, &rows(1_100));
+        feed(&mut pieces, &rows(220));
         feed(&mut pieces, "{\"User\":{\"UserId\":\"u\"}}\nx\n");
         pieces.finish(false)
     };
     let all = make(0);
-    assert_eq!(shape(&all), [(0, 500, 0, None), (1, 500, 0, None), (2, 101, 1, Some(false))]);
+    assert_eq!(shape(&all), [(0, 100, 0, None), (1, 100, 0, None), (2, 21, 1, Some(false))]);
     assert_eq!(make(2), all[2..]);
     // The objects became less: the job still ends, and counts nothing twice.
     assert_eq!(shape(&make(5)), [(5, 0, 0, Some(false))]);
@@ -52,9 +52,9 @@ fn pieces_are_bounded_in_bytes_and_by_failures() {
     assert_eq!(shape(&large.finish(false)), [(0, 2, 0, None), (1, 2, 0, None), (2, 1, 0, Some(false))]);
 
     let mut broken = pieces(0);
-    feed(&mut broken, &"x\n".repeat(700));
+    feed(&mut broken, &"x\n".repeat(120));
     let records = broken.finish(true);
-    assert_eq!(shape(&records), [(0, 0, 500, None), (1, 0, 200, Some(true))]);
+    assert_eq!(shape(&records), [(0, 0, 100, None), (1, 0, 20, Some(true))]);
     let texts: Vec<usize> = records
         .iter()
         .map(|record| match Record::decode(record).unwrap().body {

@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
 use std::pin::pin;
 
-use engine::jobs::{self, Kind, Outcome};
+use domain::audience::AppKey;
+use domain::ids::AccountId;
+use engine::jobs::{self, Found, Kind, Outcome};
 use serde_json::json;
 use store::tables::jobs::JobStatus;
 use store::{Log, Position};
@@ -14,12 +17,13 @@ async fn everything_below_a_prefix_is_imported_in_one_segment() {
     let app = app("a");
     world.object("in/a.csv", format!("\u{feff}{}", csv(0, 700)).as_bytes());
     world.object("in/b.csv.gz", &gzip(csv(700, 300).as_bytes()));
-    world.object("in/sub/c.csv", b"Address,ChannelType\r\nx@example.com,EMAIL\r\ny,NONE\r\nz@example.com\r\n");
+    world
+        .object("in/sub/c.csv", b"Address,ChannelType\r\nx@example.com,EMAIL\r\ny,NONE\r\nz@example.com\r\n");
     world.object("in/sub/other.json", b"{\"Id\":\"other\"}\n");
     world.object("inside/d.csv", csv(5_000, 5).as_bytes());
     let state = world.imported(&app, "j", json!({"Format": "CSV", "S3Url": "s3://bucket/in/"})).await;
     assert_eq!(state.status, JobStatus::Completed, "{state:?}");
-    assert_eq!((state.processed, state.failed, state.pieces), (1_001, 3, 3));
+    assert_eq!((state.processed, state.failed, state.pieces), (1_001, 3, 11));
     assert_eq!(state.channels, [("EMAIL".to_owned(), 1_001)]);
     assert!(state.failures[0].starts_with("s3://bucket/in/sub/c.csv line 3: "), "{:?}", state.failures);
     assert!(state.failures[2].starts_with("s3://bucket/in/sub/other.json: "), "{:?}", state.failures);
@@ -127,7 +131,11 @@ async fn failures_are_counted_and_the_first_hundred_kept() {
     lines.insert_str(0, "{\"Id\":\"\u{1F600}\",\"OptOut\":\"no\"}\n{\"Id\":\"1\"}\n");
     world.object("x", lines.as_bytes());
     let state = world.imported(&app, "j", json!({"Format": "JSON", "S3Url": "s3://bucket/x"})).await;
-    assert_eq!((state.status, state.failed, state.failures.len()), (JobStatus::Completed, 251, 100), "{state:?}");
+    assert_eq!(
+        (state.status, state.failed, state.failures.len()),
+        (JobStatus::Completed, 251, 100),
+        "{state:?}"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +150,7 @@ async fn no_more_than_some_pieces_run_ahead_of_the_projection() {
         let mut run = pin!(jobs::run_import(&world.engine, &app, "j", &stop));
         tokio::select! {
             outcome = &mut run => panic!("{outcome:?}"),
-            filled = world.log.wait_beyond(engine::SHARD, Position(63)) => filled.unwrap(),
+            filled = world.log.wait_beyond(engine::SHARD, Position(255)) => filled.unwrap(),
         }
         // Nothing is projected: time for many more reads brings no more pieces.
         for _ in 0..200 {
@@ -152,7 +160,7 @@ async fn no_more_than_some_pieces_run_ahead_of_the_projection() {
                 waited = tokio::task::spawn_blocking(|| ()) => waited.unwrap(),
             }
         }
-        assert_eq!(end(), 64);
+        assert_eq!(end(), 256);
         stop.cancel();
         assert_eq!(run.await.unwrap(), Outcome::Stopped);
     }
@@ -160,8 +168,8 @@ async fn no_more_than_some_pieces_run_ahead_of_the_projection() {
     let ended = projecting(&world.engine, jobs::run_import(&world.engine, &app, "j", &go_on)).await;
     assert_eq!(ended.unwrap(), Outcome::Ended);
     let state = world.state(&app, Kind::Import, "j").await;
-    assert_eq!((state.status, state.processed, state.pieces), (JobStatus::Completed, 60_000, 120));
-    assert_eq!(end(), 120);
+    assert_eq!((state.status, state.processed, state.pieces), (JobStatus::Completed, 60_000, 600));
+    assert_eq!(end(), 600);
 }
 
 #[tokio::test]
@@ -173,7 +181,11 @@ async fn jobs_are_carried_out_one_after_the_other_and_not_behind_other_rows() {
     let mut batch = store::Batch::default();
     let scheduled = world.context.now();
     for number in 0..200 {
-        let due = Due { app: app.clone(), task: Task::CampaignStart { campaign: format!("c{number:03}") }, scheduled };
+        let due = Due {
+            app: app.clone(),
+            task: Task::CampaignStart { campaign: format!("c{number:03}") },
+            scheduled,
+        };
         batch.put(due.key(engine::SHARD, scheduled), store::value::encode(&due));
     }
     store::Kv::commit(&*world.kv, batch, store::Durability::Durable).await.unwrap();
@@ -187,7 +199,8 @@ async fn jobs_are_carried_out_one_after_the_other_and_not_behind_other_rows() {
     assert_eq!((running(Kind::Import).await, running(Kind::Export).await), (2, 1));
     assert_eq!(jobs::running(&world.engine, "another", Kind::Import).await.unwrap(), 0);
     for left in [2, 1, 0] {
-        let step = async { jobs::step(&world.engine, &stop).await.map(|next| assert_eq!(next, Next::Progress)) };
+        let step =
+            async { jobs::step(&world.engine, &stop).await.map(|next| assert_eq!(next, Next::Progress)) };
         let step = async { step.await.map(|()| Outcome::Ended) };
         projecting(&world.engine, step).await.unwrap();
         assert_eq!(running(Kind::Import).await + running(Kind::Export).await, left);
@@ -201,11 +214,55 @@ async fn jobs_are_carried_out_one_after_the_other_and_not_behind_other_rows() {
 }
 
 #[tokio::test]
+async fn a_job_does_not_wait_for_those_of_other_accounts() {
+    let world = World::new();
+    world.object("x", csv(0, 10).as_bytes());
+    let apps = ["1", "2", "3"].map(|account| AppKey { account: account.into(), app: "a".into() });
+    let mut busy = BTreeSet::new();
+    let next = async |busy: &BTreeSet<AccountId>| match jobs::next(&world.engine, busy).await.unwrap() {
+        Found::Job(job) => Some(job),
+        Found::Wait(until) => {
+            assert_eq!(until, None);
+            None
+        }
+    };
+    assert!(next(&busy).await.is_none());
+    for app in &apps {
+        for job in ["j1", "j2"] {
+            world.import(app, job, json!({"Format": "CSV", "S3Url": "s3://bucket/x"})).await;
+        }
+    }
+    world.engine.jobs.notify_one();
+    let first = next(&busy).await.unwrap();
+    busy.insert(first.account().clone());
+    let second = next(&busy).await.unwrap();
+    assert_ne!(first.account(), second.account());
+    busy.insert(second.account().clone());
+    let stop = CancellationToken::new();
+    let both = async {
+        let (first, second) = futures::future::join(
+            jobs::carry_out(&world.engine, &first, &stop),
+            jobs::carry_out(&world.engine, &second, &stop),
+        )
+        .await;
+        first.and(second)
+    };
+    assert_eq!(projecting(&world.engine, both).await.unwrap(), Outcome::Ended);
+    // Of the two accounts each has a job left, of the third both.
+    let third = next(&busy).await.unwrap();
+    busy.insert(third.account().clone());
+    assert!(next(&busy).await.is_none());
+    busy.remove(first.account());
+    assert_eq!(next(&busy).await.unwrap().account(), first.account());
+}
+
+#[tokio::test]
 async fn the_start_of_an_object_is_judged_before_a_job_is_made() {
     use domain::import::Format;
     use engine::objects::parse_s3_url;
     let world = World::new();
-    let error = async |url: &str, format| jobs::start_error(&world.engine, &parse_s3_url(url).unwrap(), format).await;
+    let error =
+        async |url: &str, format| jobs::start_error(&world.engine, &parse_s3_url(url).unwrap(), format).await;
     world.object("good.csv", csv(0, 1).as_bytes());
     world.object("bad.csv", b"Colour\nred\n");
     world.object("bad.json.gz", &gzip(b"name,colour\nx,red\n"));

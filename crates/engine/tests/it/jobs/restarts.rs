@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::world::{World, app, csv, gzip, projecting};
 
-/// A job of eleven pieces with rows that fail, to be cut off.
+/// A job of many pieces with rows that fail, to be cut off.
 async fn prepared() -> World {
     let world = World::new();
     world.object("in/a.csv", csv(0, 2_100).as_bytes());
@@ -38,7 +38,7 @@ async fn ended(world: &World) -> BTreeMap<Key, Vec<u8>> {
     let log: Arc<dyn Log> = Arc::<MemoryLog>::clone(&world.log);
     assert_eq!(run(&world.restarted(kv, log)).await, Ok(Outcome::Ended));
     let state = world.state(&app("a"), Kind::Import, "j").await;
-    assert_eq!((state.processed, state.failed, state.pieces), (5_100, 2, 11), "{state:?}");
+    assert_eq!((state.processed, state.failed, state.pieces), (5_100, 2, 52), "{state:?}");
     assert_eq!(state.status, JobStatus::Failed);
     world.rows()
 }

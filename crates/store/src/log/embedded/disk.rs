@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::directory::free_bytes;
+
 /// An open file and its name.
 #[derive(Debug)]
 pub(super) struct OpenFile {
@@ -36,6 +38,9 @@ pub(super) trait Disk: Send + Sync + fmt::Debug {
 
     /// Removes the file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Bytes that may still be written to the disk of `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// The file system.
@@ -73,6 +78,10 @@ impl Disk for FileSystem {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        free_bytes(path)
     }
 }
 

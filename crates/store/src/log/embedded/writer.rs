@@ -32,6 +32,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// An append that waits for its answer.
 pub(super) struct Append {
     pub(super) records: Vec<(Partition, Bytes)>,
+    /// It may use space that is kept free.
+    pub(super) within_reserve: bool,
     /// Gets the position of the first record, when all are durable.
     pub(super) answer: oneshot::Sender<Result<Position, Refusal>>,
     /// Its share of the queue, given back with the answer.
@@ -82,13 +84,30 @@ impl Writer {
     /// Ends when every sender of the queue is gone and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Append>) {
         while let Some(first) = self.next_append(queue) {
-            let (appends, raw_bytes) = gather(first, queue);
-            let records = appends.iter().flat_map(|append| &append.records);
-            let mut body = self.encoder.encode(records, raw_bytes, self.shared.options.compress);
-            match self.write(&appends, &mut body) {
-                Ok(()) => self.publish(appends, &body),
-                Err(refusal) => self.refuse(appends, &refusal),
+            let appends = gather(first, queue);
+            if let Err((appends, refusal)) = self.serve(appends) {
+                self.refuse(appends, &refusal);
             }
+        }
+    }
+
+    /// Keeps a group and answers its appends, or hands those back that it has no room for.
+    fn serve(&mut self, appends: Vec<Append>) -> Result<(), (Vec<Append>, Refusal)> {
+        let raw_bytes = appends.iter().map(Append::raw_bytes).sum();
+        let records = appends.iter().flat_map(|append| &append.records);
+        let mut body = self.encoder.encode(records, raw_bytes, self.shared.options.compress);
+        match self.write(&appends, &mut body) {
+            Ok(()) => {
+                self.publish(appends, &body);
+                Ok(())
+            }
+            // Those that may use the reserve may do so without the others.
+            Err(Refusal::Full) if is_mixed(&appends) => {
+                let (reserved, others) = appends.into_iter().partition(|append| append.within_reserve);
+                self.refuse(others, &Refusal::Full);
+                self.serve(reserved)
+            }
+            Err(refusal) => Err((appends, refusal)),
         }
     }
 
@@ -108,7 +127,8 @@ impl Writer {
         if let Some(error) = self.shared.failure.get() {
             return Err(Refusal::Failed(Arc::clone(error)));
         }
-        self.make_room(body.frame.len() as u64)?;
+        let within_reserve = appends.iter().all(|append| append.within_reserve);
+        self.make_room(body.frame.len() as u64, within_reserve)?;
         let now = self.shared.context.now().max(self.arrival);
         let header = FrameHeader {
             tag: self.segment.tag,
@@ -133,14 +153,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Checks the disk limit, and begins the next segment where this one is full.
-    fn make_room(&mut self, frame_bytes: u64) -> Result<(), Refusal> {
+    /// Checks the disk and its limit, and begins the next segment where this one is full.
+    fn make_room(&mut self, frame_bytes: u64, within_reserve: bool) -> Result<(), Refusal> {
         let options = &self.shared.options;
+        let of_reserve_bytes = if within_reserve { options.reserve_bytes / 2 } else { 0 };
+        // Asked once a group: nothing beside the sync that follows. A disk that cannot tell is taken as having space:
+        // writing will tell.
+        let free_bytes = self.shared.disk.free_bytes(&options.directory).unwrap_or(u64::MAX);
+        if free_bytes < options.reserve_bytes - of_reserve_bytes {
+            return Err(Refusal::Full);
+        }
         let is_empty = self.length_bytes == SEGMENT_HEADER_BYTES as u64;
         let rolls = !is_empty && self.length_bytes + frame_bytes > options.segment_bytes_max;
         let header_bytes = if rolls { SEGMENT_HEADER_BYTES as u64 } else { 0 };
         let disk_bytes = self.shared.disk_bytes.load(Ordering::Acquire);
-        if options.disk_bytes_max.is_some_and(|max| disk_bytes + header_bytes + frame_bytes > max) {
+        let bytes_max = options.disk_bytes_max.map(|max| max.saturating_add(of_reserve_bytes));
+        if bytes_max.is_some_and(|max| disk_bytes + header_bytes + frame_bytes > max) {
             return Err(Refusal::Full);
         }
         if !rolls {
@@ -194,8 +222,8 @@ impl Writer {
     }
 }
 
-/// All that is queued, up to the limit of a group, and its raw bytes.
-fn gather(first: Append, queue: &Receiver<Append>) -> (Vec<Append>, usize) {
+/// All that is queued, up to the limit of a group.
+fn gather(first: Append, queue: &Receiver<Append>) -> Vec<Append> {
     let mut raw_bytes = first.raw_bytes();
     let mut appends = vec![first];
     while raw_bytes < GROUP_BYTES_MAX
@@ -204,7 +232,12 @@ fn gather(first: Append, queue: &Receiver<Append>) -> (Vec<Append>, usize) {
         raw_bytes += append.raw_bytes();
         appends.push(append);
     }
-    (appends, raw_bytes)
+    appends
+}
+
+fn is_mixed(appends: &[Append]) -> bool {
+    let reserved = appends.iter().filter(|append| append.within_reserve).count();
+    reserved > 0 && reserved < appends.len()
 }
 
 impl Append {

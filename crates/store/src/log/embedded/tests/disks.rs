@@ -52,6 +52,8 @@ struct State {
     held: bool,
     /// Syncs that arrived at the gate.
     syncs: u64,
+    /// `None`: more than enough.
+    free_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,11 @@ impl TestDisk {
 
     pub(super) fn fail(&self, failure: Failure) {
         self.lock().failures.push(failure);
+    }
+
+    /// So much space is left from now on.
+    pub(super) fn leave_free(&self, bytes: u64) {
+        self.lock().free_bytes = Some(bytes);
     }
 
     /// No sync returns until [`TestDisk::release`].
@@ -152,5 +159,9 @@ impl Disk for TestDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.note(Event::Remove { path: path.to_path_buf() });
         FileSystem.remove(path)
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.lock().free_bytes.unwrap_or(u64::MAX))
     }
 }

@@ -159,3 +159,68 @@ async fn an_appender_that_goes_away_does_no_harm() {
     assert_numbered(&log, 0, 3).await;
     assert_eq!(log.stats().queued_bytes, 0);
 }
+
+#[tokio::test]
+async fn the_last_space_is_kept_for_outcomes() {
+    let (world, disk) = (World::new(), Arc::new(TestDisk::default()));
+    let log = open_on(&world, &disk);
+    disk.leave_free(RESERVE_BYTES);
+    append_numbered(&log, 0, 1, 1).await;
+    disk.leave_free(RESERVE_BYTES - 1);
+    assert!(matches!(log.append(vec![numbered(1)]).await, Err(LogError::Full)));
+    log.append_within_reserve(vec![numbered(1)]).await.unwrap();
+
+    // Of a group with both, only what may use the reserve is kept.
+    disk.leave_free(RESERVE_BYTES);
+    disk.hold();
+    let first = append_in_background(&log, 2);
+    while disk.syncs() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let queued_bytes = log.stats().queued_bytes;
+    let refused = append_in_background(&log, 3);
+    while log.stats().queued_bytes == queued_bytes {
+        tokio::task::yield_now().await;
+    }
+    let kept = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { log.append_within_reserve(vec![numbered(3)]).await }
+    });
+    while log.stats().queued_bytes < queued_bytes + 2 * 64 {
+        tokio::task::yield_now().await;
+    }
+    disk.leave_free(RESERVE_BYTES / 2);
+    disk.release();
+    assert_eq!(first.await.unwrap().unwrap(), [Position(2)]);
+    assert!(matches!(refused.await.unwrap(), Err(LogError::Full)));
+    assert_eq!(kept.await.unwrap().unwrap(), [Position(3)]);
+
+    disk.leave_free(RESERVE_BYTES / 2 - 1);
+    assert!(matches!(log.append_within_reserve(vec![numbered(4)]).await, Err(LogError::Full)));
+    disk.leave_free(RESERVE_BYTES);
+    append_numbered(&log, 4, 5, 1).await;
+    assert_numbered(&log, 0, 5).await;
+}
+
+#[tokio::test]
+async fn outcomes_may_pass_the_limit_of_the_log() {
+    let world = World::new();
+    let log = world.open_with(|options| {
+        options.disk_bytes_max = Some(500);
+        options.reserve_bytes = 2_000;
+    });
+    let mut end = 0;
+    while log.append(vec![numbered(end)]).await.is_ok() {
+        end += 1;
+    }
+    let full = loop {
+        match log.append_within_reserve(vec![numbered(end)]).await {
+            Ok(_) => end += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, LogError::Full));
+    let disk_bytes = log.stats().disk_bytes;
+    assert!((1_000..=1_500).contains(&disk_bytes), "{disk_bytes}");
+    assert_numbered(&log, 0, end).await;
+}

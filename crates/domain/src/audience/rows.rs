@@ -1,0 +1,45 @@
+//! How large the rows of an audience are when they are written: an estimate that is never far too small.
+
+use std::collections::BTreeMap;
+
+use crate::endpoints::{Endpoint, User, Values};
+
+/// Bytes of the rows that one update changes, at most: the endpoint, those that give way to it, the users of both.
+pub const UPDATE_BYTES_MAX: usize = 200 << 10;
+
+/// Key, ordinal, dates and lengths of a row.
+const ROW_BYTES: usize = 512;
+/// The length of a text.
+const LENGTH_BYTES: usize = 2;
+
+/// A row of an endpoint, and the row of its ordinal.
+pub(super) fn endpoint(folded: &str, value: Option<&Endpoint>) -> usize {
+    let value = value.map_or(0, |endpoint| {
+        let Endpoint { attributes, loose_user_attributes, id, request_id, .. } = endpoint;
+        endpoint.bytes()
+            + lists(attributes)
+            + lists(loose_user_attributes)
+            + id.as_str().len()
+            + request_id.as_str().len()
+    });
+    ROW_BYTES + 3 * folded.len() + value
+}
+
+pub(super) fn user(id: &str, value: Option<&User>) -> usize {
+    let value = value.map_or(0, |user| {
+        let User { attributes, endpoints } = user;
+        let endpoints: usize = endpoints.iter().map(|folded| folded.len() + LENGTH_BYTES).sum();
+        user.bytes() + lists(attributes) + endpoints
+    });
+    ROW_BYTES + id.len() + value
+}
+
+pub(super) fn address(holder: Option<&String>) -> usize {
+    // A long address is keyed by its hash.
+    2 * ROW_BYTES + holder.map_or(0, String::len)
+}
+
+/// Lengths of the texts of attributes.
+fn lists(attributes: &BTreeMap<String, Values>) -> usize {
+    attributes.values().map(|values| (values.len() + 2) * LENGTH_BYTES).sum()
+}

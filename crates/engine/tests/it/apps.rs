@@ -1,0 +1,167 @@
+//! The end of an application.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::audience::AppKey;
+use domain::records::{Body, EndpointItem, Record};
+use engine::due::{self, Next};
+use engine::project::{Projector, Step};
+use engine::{Engine, SHARD};
+use store::key::Scope;
+use store::log::contract::{ManualClock, manual_context};
+use store::log::memory::MemoryLog;
+use store::tables::audiences::summary_key;
+use store::tables::due::{Due, Task};
+use store::tables::outbox::{Claimed, Lane, Page, Source, claimed_key, page_key};
+use store::tables::{apps, definitions};
+use store::value::encode;
+use store::{Batch, Context, Durability, Key, Kv, Log, Table};
+
+use crate::jobs::world::app;
+use crate::watched::WatchedKv;
+
+struct World {
+    context: Context,
+    clock: Arc<ManualClock>,
+    kv: Arc<WatchedKv>,
+    log: Arc<MemoryLog>,
+    engine: Engine,
+}
+
+impl World {
+    fn new() -> Self {
+        let (context, clock) = manual_context();
+        let kv = Arc::new(WatchedKv::default());
+        let log = Arc::new(MemoryLog::new(context.clone(), 1));
+        let engine =
+            Engine::new(context.clone(), Arc::<WatchedKv>::clone(&kv), Arc::<MemoryLog>::clone(&log));
+        Self { context, clock, kv, log, engine }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.set(self.context.now().plus(time));
+    }
+
+    async fn commit(&self, batch: Batch) {
+        self.kv.commit(batch, Durability::Durable).await.unwrap();
+    }
+
+    /// An application with an audience, and `rows` rows in every table that it could have rows in.
+    async fn application(&self, app: &AppKey, rows: u64) {
+        let items =
+            vec![EndpointItem { id: "e", json: r#"{"ChannelType":"EMAIL","Address":"e@example.com"}"# }];
+        self.append(app, Body::Endpoints { items }).await;
+        self.project().await;
+        let (account, id) = (app.account.as_str(), app.app.as_str());
+        let mut batch = Batch::default();
+        for table in Table::ALL.into_iter().filter(|table| table.scope() == Scope::App) {
+            let prefix = Key::new(table).text(account).text(id);
+            if table != Table::Audiences {
+                (0..rows).for_each(|row| drop(batch.put(prefix.clone().number(row), Vec::new())));
+            }
+        }
+        let now = self.context.now();
+        let settings = definitions::settings(account);
+        settings.create(&mut batch, id, "{}".to_owned(), Default::default(), now);
+        for lane in Lane::ALL {
+            let page = Page {
+                id: format!("{id}{lane:?}"),
+                app: app.clone(),
+                lane,
+                source: Source::Direct { request: "r".to_owned() },
+                attempt: 1,
+                created: now,
+                expires: now,
+                recipients: Vec::new(),
+            };
+            batch.put(page_key(SHARD, &page, now), encode(&page));
+            batch.put(claimed_key(SHARD, &page.id), encode(&Claimed(1)));
+        }
+        self.commit(batch).await;
+    }
+
+    async fn append(&self, app: &AppKey, body: Body<'_>) {
+        let record = Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
+        self.engine.append(app, &record).await.unwrap();
+    }
+
+    async fn project(&self) {
+        let mut projector = Projector::open(self.engine.clone()).await.unwrap();
+        while projector.step().await.unwrap() == Step::Progress {}
+    }
+
+    async fn due(&self, app: &AppKey, task: Task) {
+        let now = self.context.now();
+        let due = Due { app: app.clone(), task, scheduled: now };
+        let mut batch = Batch::default();
+        batch.put(due.key(SHARD, now), encode(&due));
+        self.commit(batch).await;
+        self.engine.due.notify_one();
+    }
+
+    /// All rows but those of work to be done.
+    fn rows(&self) -> BTreeSet<Key> {
+        let rows = self.kv.inner.snapshot().into_keys();
+        rows.filter(|key| key.as_bytes()[0] != Table::Due as u8 && key.as_bytes()[0] != Table::Meta as u8)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn everything_of_a_deleted_application_goes_and_nothing_of_another() {
+    let world = World::new();
+    world.application(&app("other"), 10).await;
+    let others = world.rows();
+    world.application(&app("gone"), 700).await;
+    world.due(&app("gone"), Task::PurgeApp).await;
+    assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
+    assert_eq!(world.log.end(SHARD).0, 3);
+
+    // Nobody waits until that is projected; calls that were under way may still write.
+    world.pass(Duration::from_secs(61));
+    world.due(&app("another"), Task::CampaignStart { campaign: "c".to_owned() }).await;
+    assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
+    let Next::Wait(Some(again)) = due::step(&world.engine).await.unwrap() else { panic!("erased too early") };
+    assert_eq!(again.since(world.context.now()), Duration::from_secs(1));
+    assert_eq!(world.log.end(SHARD).0, 3, "the log is told once");
+    world.project().await;
+    assert!(
+        world
+            .kv
+            .inner
+            .snapshot()
+            .contains_key(&Key::new(Table::Caps).text("123456789012").text("gone").number(0))
+    );
+
+    world.pass(Duration::from_secs(1));
+    world.kv.durable_commits();
+    while due::step(&world.engine).await.unwrap() == Next::Progress {}
+    assert_eq!(world.kv.durable_commits(), 0);
+    let mut expected = others;
+    expected.insert(summary_key(&app("gone")));
+    assert_eq!(world.rows(), expected);
+    assert_eq!(due::step(&world.engine).await.unwrap(), Next::Wait(None));
+}
+
+#[tokio::test]
+async fn rows_are_removed_from_where_it_stopped_on() {
+    let world = World::new();
+    world.application(&app("gone"), 4_000).await;
+    world.due(&app("gone"), Task::PurgeApp).await;
+    due::step(&world.engine).await.unwrap();
+    world.project().await;
+    world.pass(Duration::from_secs(60));
+    let prefixes = apps::all(SHARD, &app("gone"));
+    let mut reached = prefixes[0].clone();
+    for _ in 0..10 {
+        world.kv.scans();
+        assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
+        let of_work = [Table::Due as u8, Table::Meta as u8];
+        for begun in world.kv.scans().into_iter().filter(|key| !of_work.contains(&key.as_bytes()[0])) {
+            assert!(begun >= reached, "{begun:?} lies before {reached:?}");
+            reached = begun;
+        }
+    }
+}

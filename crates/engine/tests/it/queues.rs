@@ -1,0 +1,148 @@
+//! Queues that are ordered by time: scanned from where they begin, not over everything that was carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::due::{self, Next};
+use engine::{Engine, SHARD, expiries};
+use store::log::contract::{ManualClock, manual_context};
+use store::log::memory::MemoryLog;
+use store::tables::due::{Due, Task, since};
+use store::tables::outbox::{put_request, request_key};
+use store::value::encode;
+use store::{Batch, Context, Durability, Kv};
+
+use crate::jobs::world::app;
+use crate::watched::WatchedKv;
+
+struct World {
+    context: Context,
+    clock: Arc<ManualClock>,
+    kv: Arc<WatchedKv>,
+    engine: Engine,
+}
+
+impl World {
+    fn new() -> Self {
+        let (context, clock) = manual_context();
+        let kv = Arc::new(WatchedKv::default());
+        let log = Arc::new(MemoryLog::new(context.clone(), 1));
+        let engine = Engine::new(context.clone(), Arc::<WatchedKv>::clone(&kv), log);
+        Self { context, clock, kv, engine }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.set(self.context.now().plus(time));
+    }
+
+    /// A row that finds nothing to do.
+    async fn due(&self, within: Duration, number: u64) {
+        let at = self.context.now().plus(within);
+        let task = Task::CampaignStart { campaign: format!("c{number}") };
+        let due = Due { app: app("a"), task, scheduled: at };
+        let mut batch = Batch::default();
+        batch.put(due.key(SHARD, at), encode(&due));
+        self.kv.commit(batch, Durability::Durable).await.unwrap();
+    }
+
+    async fn until_idle(&self) -> Next {
+        loop {
+            match due::step(&self.engine).await.unwrap() {
+                Next::Progress => {}
+                wait @ Next::Wait(_) => return wait,
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn due_rows_are_looked_for_where_the_first_one_stood() {
+    let world = World::new();
+    let start = world.context.now();
+    world.pass(Duration::from_mins(1));
+    for number in 0..100 {
+        world.due(Duration::from_secs(number), number).await;
+    }
+    let first = since(SHARD, world.context.now()).from;
+    assert!(matches!(world.until_idle().await, Next::Wait(Some(_))));
+    world.kv.scans();
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(1));
+        world.until_idle().await;
+        let scans = world.kv.scans();
+        assert!(scans.iter().all(|from| *from >= first), "{scans:?}");
+    }
+    let scans = world.kv.scans();
+    assert!(scans.is_empty());
+
+    // Whoever writes an earlier row says so.
+    let mut batch = Batch::default();
+    let task = Task::CampaignStart { campaign: "early".to_owned() };
+    let early = Due { app: app("a"), task, scheduled: start };
+    batch.put(early.key(SHARD, start), encode(&early));
+    world.kv.commit(batch.clone(), Durability::Durable).await.unwrap();
+    assert!(matches!(due::step(&world.engine).await.unwrap(), Next::Wait(_)));
+    world.engine.due.notify_one();
+    assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
+
+    // Or it is found a little later.
+    world.until_idle().await;
+    world.kv.commit(batch, Durability::Durable).await.unwrap();
+    let left = Duration::from_secs(70);
+    world.pass(left);
+    world.until_idle().await;
+    assert_eq!(world.kv.get(&early.key(SHARD, start)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_empty_queue_is_not_scanned_from_its_beginning_either() {
+    let world = World::new();
+    world.pass(Duration::from_mins(1));
+    for number in 0..100 {
+        world.due(Duration::ZERO, number).await;
+    }
+    assert_eq!(world.until_idle().await, Next::Wait(None));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.until_idle().await, Next::Wait(None));
+    world.kv.scans();
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.until_idle().await, Next::Wait(None));
+    let scans = world.kv.scans();
+    assert!(
+        scans
+            .iter()
+            .all(|from| *from > since(SHARD, world.context.now().minus(Duration::from_secs(15))).from)
+    );
+}
+
+#[tokio::test]
+async fn requests_of_direct_messages_go_after_their_pages() {
+    let world = World::new();
+    let expires = world.context.now().plus(Duration::from_secs(8));
+    let mut batch = Batch::default();
+    for number in 0..1_200 {
+        put_request(
+            &mut batch,
+            SHARD,
+            &format!("r{number}"),
+            "{}".to_owned(),
+            expires.plus(Duration::from_millis(number)),
+        );
+    }
+    world.kv.commit(batch, Durability::Durable).await.unwrap();
+    let is_kept =
+        async |number: u64| world.kv.get(&request_key(SHARD, &format!("r{number}"))).await.unwrap().is_some();
+    world.pass(Duration::from_mins(10));
+    assert!(!expiries::step(&world.engine).await.unwrap());
+    assert!(is_kept(0).await, "the clock may be set back");
+    world.pass(Duration::from_secs(9));
+    assert!(expiries::step(&world.engine).await.unwrap());
+    assert!(!is_kept(0).await && is_kept(900).await);
+    let first = world.kv.scans();
+    assert!(expiries::step(&world.engine).await.unwrap());
+    let second = world.kv.scans();
+    assert!(second[0] > first[0], "it goes on from where it was");
+    world.pass(Duration::from_secs(1));
+    while expiries::step(&world.engine).await.unwrap() {}
+    assert!(world.kv.inner.snapshot().is_empty());
+}
