@@ -115,7 +115,11 @@ pub async fn delete(kv: &dyn Kv, account: &AccountId, id: &str) -> Result<(), Ke
     Ok(())
 }
 
-async fn find(kv: &dyn Kv, account: &AccountId, id: &str) -> Result<(accounts::AccessKey, Version), KeyError> {
+async fn find(
+    kv: &dyn Kv,
+    account: &AccountId,
+    id: &str,
+) -> Result<(accounts::AccessKey, Version), KeyError> {
     let missing = || KeyError::Missing(id.to_owned());
     let row = kv.get(&access_key_key(id)).await?.ok_or_else(missing)?;
     let key: accounts::AccessKey = decode(&row.value)?;

@@ -45,7 +45,13 @@ async fn apps(cx: Cx, request: OwnRequest) -> Result<Answer, ApiError> {
             deliveries::of_endpoint(&cx, &app, endpoint, &request.query).await
         }
         (&Method::GET, ["deliveries", "unknown"]) => deliveries::unknown(&cx, &app, &request.query).await,
-        (_, ["segments", "count"] | ["segments", _, "count"] | ["events", "counts"] | ["deliveries", "unknown"])
+        (
+            _,
+            ["segments", "count"]
+            | ["segments", _, "count"]
+            | ["events", "counts"]
+            | ["deliveries", "unknown"],
+        )
         | (_, ["endpoints", _, "deliveries"]) => Err(ApiError::method_not_allowed()),
         _ => Err(ApiError::not_found()),
     }

@@ -44,7 +44,7 @@ impl Default for Options {
 /// What one account may use (design §10); `None`: as much as it likes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quotas {
-    /// Bytes of the bodies of PutEvents, UpdateEndpoint and UpdateEndpointsBatch, over all applications.
+    /// Bytes of the bodies of `PutEvents`, `UpdateEndpoint` and `UpdateEndpointsBatch`, over all applications.
     pub ingest_bytes_per_second: Option<u64>,
     /// Endpoints of all applications. What is under way when they are reached is still made.
     pub endpoints: Option<u64>,

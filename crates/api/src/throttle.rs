@@ -102,9 +102,11 @@ impl Throttles {
                 buckets.clear();
             }
         }
-        let bucket = buckets
-            .entry((account.clone(), service, name))
-            .or_insert_with(|| Bucket { tokens: size(per_second), filled_ms: monotonic_ms, per_second });
+        let bucket = buckets.entry((account.clone(), service, name)).or_insert_with(|| Bucket {
+            tokens: size(per_second),
+            filled_ms: monotonic_ms,
+            per_second,
+        });
         bucket.take(tokens, monotonic_ms)
     }
 }

@@ -74,7 +74,11 @@ async fn is_in_force(
     let Some(row) = kv.get(&access_key_key(&key.id)).await? else { return Ok(false) };
     let stored: accounts::AccessKey = decode(&row.value)?;
     if stored.account != *account {
-        anyhow::bail!("the access key {} of auth.root_access_key_id belongs to account {}", key.id, stored.account);
+        anyhow::bail!(
+            "the access key {} of auth.root_access_key_id belongs to account {}",
+            key.id,
+            stored.account
+        );
     }
     let secret = master_key.open(&stored.sealed_secret, key.id.as_bytes());
     let secret = secret.with_context(|| format!("cannot read the stored access key {}", key.id))?;

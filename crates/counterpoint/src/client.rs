@@ -48,12 +48,15 @@ impl Client {
                 listen.to_string()
             }
         };
-        let (access_key_id, secret) = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        let (access_key_id, secret) = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
+        {
             (Some(id), Some(secret)) => (id, Secret::new(secret)),
             _ => (config.auth.root_access_key_id.clone(), config.auth.root_secret_access_key.clone()),
         };
         if access_key_id.is_empty() {
-            bail!("the data directory is in use by a running server: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to call it");
+            bail!(
+                "the data directory is in use by a running server: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to call it"
+            );
         }
         Ok(Self { address, access_key_id, secret, context })
     }

@@ -210,7 +210,9 @@ impl Config {
         }
         let ObjectsSection { directory, s3_endpoint, .. } = &self.objects;
         if !directory.as_os_str().is_empty() && !s3_endpoint.is_empty() {
-            return Err(ConfigError::Conflict("objects.directory and objects.s3_endpoint exclude each other"));
+            return Err(ConfigError::Conflict(
+                "objects.directory and objects.s3_endpoint exclude each other",
+            ));
         }
         Ok(())
     }
@@ -290,7 +292,5 @@ impl Email {
 
 /// The defaults as a table: what the text of an override is read as.
 fn toml_defaults() -> Result<figment::value::Dict, ConfigError> {
-    Figment::from(Toml::string(DEFAULTS))
-        .extract()
-        .map_err(|error| ConfigError::Invalid(Box::new(error)))
+    Figment::from(Toml::string(DEFAULTS)).extract().map_err(|error| ConfigError::Invalid(Box::new(error)))
 }

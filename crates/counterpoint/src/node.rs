@@ -29,7 +29,9 @@ impl Node {
     pub(crate) fn open(config: &Config, context: Context) -> anyhow::Result<Self> {
         let directory = DataDirectory::open(&config.server.data_dir, context.now())?;
         let master_key = MasterKey::load_or_create(&config.master_key_file())?;
-        let kv = Arc::new(EmbeddedKv::open(&directory.state(), &kv_options(config)).context("cannot open the state")?);
+        let kv = Arc::new(
+            EmbeddedKv::open(&directory.state(), &kv_options(config)).context("cannot open the state")?,
+        );
         let log_options = EmbeddedLogOptions {
             disk_bytes_max: Some(config.log.disk_bytes_max).filter(|bytes| *bytes > 0),
             // More than the state's, so that the state can take in what the log holds when the log takes no more.

@@ -30,7 +30,8 @@ fn answer(mailbox: &Mailbox, request: &OwnRequest) -> Result<Answer, ApiError> {
             Ok(Answer::json(serde_json::to_vec(&mailbox.messages(&filter, before, limit))?))
         }
         id => {
-            let message = id.parse().ok().and_then(|id| mailbox.message(id)).ok_or_else(ApiError::not_found)?;
+            let message =
+                id.parse().ok().and_then(|id| mailbox.message(id)).ok_or_else(ApiError::not_found)?;
             Ok(Answer::json(serde_json::to_vec(&*message)?))
         }
     }

@@ -144,7 +144,8 @@ fn announce(listener: &TcpListener, root: &Root) -> anyhow::Result<()> {
 
 /// SIGINT (Ctrl-C) or SIGTERM.
 async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::error!("signals cannot be received: end the process by killing it");
         return std::future::pending().await;

@@ -9,7 +9,10 @@ use store::{Clock, Context, Ids};
 
 /// Time, ids and randomness of this machine.
 pub(crate) fn context() -> Context {
-    Context { clock: Arc::new(SystemClock { start: Instant::now() }), ids: Arc::new(SystemIds(SystemRandom::new())) }
+    Context {
+        clock: Arc::new(SystemClock { start: Instant::now() }),
+        ids: Arc::new(SystemIds(SystemRandom::new())),
+    }
 }
 
 struct SystemClock {

@@ -14,7 +14,8 @@ const DURATION_BUCKETS_MS: [f64; 14] =
 
 /// Sends what is logged to stderr: stdout belongs to what a command answers.
 pub(crate) fn log(telemetry: &Telemetry) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&telemetry.level).context("telemetry.level is not a level or a filter")?;
+    let filter =
+        EnvFilter::try_new(&telemetry.level).context("telemetry.level is not a level or a filter")?;
     let is_pretty = match telemetry.format {
         LogFormat::Pretty => true,
         LogFormat::Json => false,

@@ -202,12 +202,16 @@ async fn sweep(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
 /// Judges what a crash left, once the projection has seen everything that was recorded of it; then sends.
 async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> Result<(), Fault> {
     let end = engine.log.end(SHARD);
-    if end > Position(0) && stop.run_until_cancelled(engine.wait_projected(Position(end.0 - 1))).await.is_none() {
+    if end > Position(0)
+        && stop.run_until_cancelled(engine.wait_projected(Position(end.0 - 1))).await.is_none()
+    {
         return Ok(());
     }
     let unknown = loop {
         match dispatch::recover(&engine).await {
-            Err(dispatch::DispatchError::Log(LogError::Full) | dispatch::DispatchError::Kv(KvError::Full)) => {
+            Err(
+                dispatch::DispatchError::Log(LogError::Full) | dispatch::DispatchError::Kv(KvError::Full),
+            ) => {
                 if stop.is_cancelled() {
                     return Ok(());
                 }
@@ -217,11 +221,15 @@ async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> 
         }
     };
     if unknown > 0 {
-        tracing::warn!(deliveries = unknown, "the outcome of these deliveries is unknown since the last stop");
+        tracing::warn!(
+            deliveries = unknown,
+            "the outcome of these deliveries is unknown since the last stop"
+        );
     }
     let Lanes { transactional, campaign, options, messages_per_second } = lanes;
     let of_campaign = DispatchOptions { messages_per_second, ..options.clone() };
-    let transactional = Dispatcher::new(engine.clone(), Lane::Transactional, transactional, options, stop.clone());
+    let transactional =
+        Dispatcher::new(engine.clone(), Lane::Transactional, transactional, options, stop.clone());
     let campaign = Dispatcher::new(engine.clone(), Lane::Campaign, campaign, of_campaign, stop.clone());
     let mut lanes = JoinSet::new();
     for (dispatcher, lane) in [(transactional, Lane::Transactional), (campaign, Lane::Campaign)] {
@@ -270,7 +278,9 @@ async fn dispatch_lane(
 }
 
 /// A send that failed, or panicked, has left an intent that only a restart judges.
-fn ended(send: Option<Result<Result<(), dispatch::DispatchError>, tokio::task::JoinError>>) -> Result<(), Fault> {
+fn ended(
+    send: Option<Result<Result<(), dispatch::DispatchError>, tokio::task::JoinError>>,
+) -> Result<(), Fault> {
     match send {
         Some(send) => Ok(send??),
         None => Ok(()),
@@ -279,7 +289,8 @@ fn ended(send: Option<Result<Result<(), dispatch::DispatchError>, tokio::task::J
 
 /// How long until an instant, and not longer than [`WAIT_MAX`].
 fn wait_for(engine: &Engine, until: Option<Timestamp>) -> Duration {
-    until.map_or(WAIT_MAX, |until| until.since(engine.context.now()).clamp(Duration::from_millis(1), WAIT_MAX))
+    until
+        .map_or(WAIT_MAX, |until| until.since(engine.context.now()).clamp(Duration::from_millis(1), WAIT_MAX))
 }
 
 async fn pause(stop: &CancellationToken, what: &str, time: Duration) {

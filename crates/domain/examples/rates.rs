@@ -59,14 +59,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn events() -> Result<(), Box<dyn std::error::Error>> {
     let event = |number: usize| {
-        let attributes: BTreeMap<String, String> =
-            (0..8).map(|key| (format!("attribute_{key}"), format!("a value of some length {number}"))).collect();
+        let attributes: BTreeMap<String, String> = (0..8)
+            .map(|key| (format!("attribute_{key}"), format!("a value of some length {number}")))
+            .collect();
         json!({"EventType": format!("type_{}", number % 20), "Timestamp": "2026-11-23T10:00:00.123Z",
             "AppPackageName": "com.example.shop", "AppTitle": "Shop", "AppVersionCode": "1.2.3", "SdkName": "amplify",
             "Attributes": attributes, "Metrics": {"price": 9.99, "quantity": 2},
             "Session": {"Id": "0123456789abcdef", "StartTimestamp": "2026-11-23T10:00:00.000Z"}})
     };
-    let list: BTreeMap<String, Value> = (0..100).map(|number| (format!("event-{number}"), event(number))).collect();
+    let list: BTreeMap<String, Value> =
+        (0..100).map(|number| (format!("event-{number}"), event(number))).collect();
     let body = json!({"BatchItem": {"endpoint": {"Endpoint": {}, "Events": list}}}).to_string();
     let mut names = EventNames::default();
     for item in EventBatch::parse_known(&body, &NameHashes::default())?.items {
@@ -82,7 +84,9 @@ fn events() -> Result<(), Box<dyn std::error::Error>> {
                 None => EventBatch::parse(&body)?,
                 Some(known) => EventBatch::parse_known(&body, known)?,
             };
-            assert!(batch.items[0].events.iter().all(|event| event.fault.is_none() && event.new_names.is_empty()));
+            assert!(
+                batch.items[0].events.iter().all(|event| event.fault.is_none() && event.new_names.is_empty())
+            );
         }
         let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(BATCHES);
         println!("batch of 100 events, {} bytes, {name}: {micros:.1} us", body.len());

@@ -26,6 +26,9 @@ pub use rows::UPDATE_BYTES_MAX;
 /// Names over attributes, metrics and user attributes of an application (spec/95-limits.md §2).
 pub const ATTRIBUTE_NAMES_MAX: usize = 250;
 
+/// Bytes of all globs given to RemoveAttributes, of an application.
+pub const BLOCKED_BYTES_MAX: usize = 16 << 10;
+
 /// Why an endpoint is not made that does not exist yet.
 pub const TOO_MANY_ENDPOINTS: &str = "Too many endpoints: the account has as many as its quota allows";
 
@@ -66,7 +69,7 @@ pub struct Summary {
     pub endpoints: u64,
     /// Every name that was captured and is not blocked since: the quota counts them (spec/10 §9).
     pub names: BTreeSet<(AttributeKind, String)>,
-    /// Globs given to RemoveAttributes: names that match are no longer captured (spec/97 C10).
+    /// Globs given to `RemoveAttributes`: names that match are no longer captured (spec/97 C10).
     pub blocked: Blocked,
     /// The application was deleted: nothing is taken any more.
     pub deleted: bool,
@@ -172,7 +175,8 @@ impl Audience {
 
     pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
         self.dirty_bytes += rows::address(holder.as_ref());
-        let before = self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
+        let before =
+            self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
         if let Some(before) = before.filter(|slot| slot.dirty) {
             self.dirty_bytes -= rows::address(before.value.as_ref());
         }

@@ -27,7 +27,7 @@ pub use quiet_time::QuietTime;
 
 /// Treatments of a campaign, the default one included (spec/50 §3).
 pub const TREATMENTS_MAX: usize = 5;
-/// How long after its due time a run that could not start still starts, when no MaximumDuration says otherwise.
+/// How long after its due time a run that could not start still starts, when no `MaximumDuration` says otherwise.
 pub const START_GRACE: Duration = Duration::from_hours(1);
 /// The period of the daily limit.
 pub const DAILY_PERIOD: Duration = Duration::from_hours(24);

@@ -1,4 +1,4 @@
-//! PutEvents: reading and checking a batch of events (spec/20-events.md §1, §2).
+//! `PutEvents`: reading and checking a batch of events (spec/20-events.md §1, §2).
 //!
 //! This is the hot path: the visitors check everything and keep only what the answer and the projection need, borrowed
 //! from the body. The same function runs in the request handler and in every consumer of the log, so all of them agree on
@@ -19,7 +19,7 @@ mod visitors;
 
 pub use names::{ATTRIBUTE_KEYS_MAX, EVENT_TYPES_MAX, EventNames, METRIC_KEYS_MAX, Name, NameKind};
 
-/// Endpoints of one request: as many as there can be events, and as in UpdateEndpointsBatch (spec/95-limits.md §2).
+/// Endpoints of one request: as many as there can be events, and as in `UpdateEndpointsBatch` (spec/95-limits.md §2).
 pub const ENDPOINTS_MAX: usize = 100;
 /// Events of one request, over all its endpoints (spec/95-limits.md §2).
 pub const EVENTS_MAX: usize = 100;

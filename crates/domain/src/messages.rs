@@ -1,4 +1,4 @@
-//! Direct messages: SendMessages and SendUsersMessages (spec/80-messaging.md §1, §2).
+//! Direct messages: `SendMessages` and `SendUsersMessages` (spec/80-messaging.md §1, §2).
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ impl From<&wire::EndpointSendConfiguration> for Overrides {
     }
 }
 
-/// Why a direct message is not sent: its status, and the StatusMessage of the answer.
+/// Why a direct message is not sent: its status, and the `StatusMessage` of the answer.
 pub type Withheld = (SendStatus, String);
 
 /// Whether a direct message goes to an endpoint (spec/80 §1, spec/97 §1.2 and §1.4).

@@ -35,11 +35,11 @@ pub struct Record<'a> {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Body<'a> {
-    /// PutEvents: the request body as sent (or the items of it that belong to one shard).
+    /// `PutEvents`: the request body as sent (or the items of it that belong to one shard).
     Events {
         json: &'a str,
     },
-    /// UpdateEndpoint and UpdateEndpointsBatch.
+    /// `UpdateEndpoint` and `UpdateEndpointsBatch`.
     Endpoints {
         #[serde(borrow)]
         items: Vec<EndpointItem<'a>>,
@@ -89,7 +89,7 @@ impl Body<'_> {
 pub struct EndpointItem<'a> {
     /// As sent, not folded.
     pub id: &'a str,
-    /// EndpointRequest, JSON.
+    /// `EndpointRequest`, JSON.
     pub json: &'a str,
 }
 

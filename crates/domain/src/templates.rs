@@ -18,7 +18,7 @@ pub struct EmailTemplate {
 }
 
 impl EmailTemplate {
-    /// Reads an EmailTemplateRequest, JSON.
+    /// Reads an `EmailTemplateRequest`, JSON.
     pub fn parse_document(document: &str) -> Result<Self, Invalid> {
         let request: wire::EmailTemplateRequest = parse(document)?;
         let defaults = request.default_substitutions.as_deref().unwrap_or_default();
@@ -45,7 +45,7 @@ pub struct EmailChannel {
 }
 
 impl EmailChannel {
-    /// Reads an EmailChannelRequest, JSON. A channel that does not say otherwise is enabled.
+    /// Reads an `EmailChannelRequest`, JSON. A channel that does not say otherwise is enabled.
     pub fn parse_document(document: &str) -> Result<Self, Invalid> {
         let request: wire::EmailChannelRequest = parse(document)?;
         Ok(Self { from: request.from_address, enabled: request.enabled != Some(false) })

@@ -27,7 +27,10 @@ fn endpoint(number: u32) -> Endpoint {
         address: Some(format!("person{number}@example.com")),
         user_id: None,
         attributes: BTreeMap::from([
-            ("plan".to_owned(), one(["free", "free", "free", "pro", "team"][(number % 5) as usize].to_owned())),
+            (
+                "plan".to_owned(),
+                one(["free", "free", "free", "pro", "team"][(number % 5) as usize].to_owned()),
+            ),
             ("interest".to_owned(), one(format!("topic-{}", number % 40))),
             ("tier".to_owned(), one(format!("t{}", number % 3))),
             ("store".to_owned(), one(format!("store-{}", number % 700))),
@@ -56,7 +59,10 @@ fn criteria() -> Criteria {
         values(Field::Attribute("tier".to_owned()), &["t0", "t1"]),
         values(Field::Country, &["DE", "FR"]),
     ];
-    Criteria { groups: vec![Group { dimensions: vec![dimension], ..Group::default() }], include: Combine::All }
+    Criteria {
+        groups: vec![Group { dimensions: vec![dimension], ..Group::default() }],
+        include: Combine::All,
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -70,7 +76,10 @@ fn main() {
         endpoints.iter().for_each(|endpoint| index.upsert_endpoint(endpoint, None));
         building += start.elapsed().as_secs_f64();
     }
-    println!("built {count} endpoints in {building:.2} s, {:.0} bytes each", index.bytes() as f64 / f64::from(count));
+    println!(
+        "built {count} endpoints in {building:.2} s, {:.0} bytes each",
+        index.bytes() as f64 / f64::from(count)
+    );
     let criteria = criteria();
     let mut best = f64::MAX;
     let mut members = 0;
@@ -87,5 +96,10 @@ fn main() {
     });
     let matching = matching.count();
     let naive = start.elapsed().as_secs_f64() / sample.len() as f64 * f64::from(count);
-    println!("{members} members ({matching} in the sample) in {:.2} ms; one by one {:.1} ms: {:.4}", best * 1e3, naive * 1e3, best / naive);
+    println!(
+        "{members} members ({matching} in the sample) in {:.2} ms; one by one {:.1} ms: {:.4}",
+        best * 1e3,
+        naive * 1e3,
+        best / naive
+    );
 }

@@ -63,7 +63,7 @@ impl Audiences {
             }
             match rows.last() {
                 Some((last, _)) if rows.len() == SCAN_ROWS => {
-                    range = Key::new(Table::Audiences).prefix_after(last)
+                    range = Key::new(Table::Audiences).prefix_after(last);
                 }
                 _ => break,
             }

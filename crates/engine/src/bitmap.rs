@@ -12,5 +12,6 @@ pub(crate) fn write(bitmap: &RoaringBitmap) -> Vec<u8> {
 
 /// Reads what [`write`] wrote.
 pub(crate) fn read(bytes: &[u8]) -> Result<RoaringBitmap, KvError> {
-    RoaringBitmap::deserialize_from(bytes).map_err(|error| KvError::Corrupt(format!("set of ordinals: {error}")))
+    RoaringBitmap::deserialize_from(bytes)
+        .map_err(|error| KvError::Corrupt(format!("set of ordinals: {error}")))
 }

@@ -1,4 +1,4 @@
-//! How endpoints are reached, as hashes, and how large they are: whether an item of PutEvents would change an endpoint's
+//! How endpoints are reached, as hashes, and how large they are: whether an item of `PutEvents` would change an endpoint's
 //! channel, address or user, or could make it too large, is known without reading the endpoint (design §5, who waits).
 //!
 //! A hash that is missing or differs only means that the caller waits for the projection; so the memory is bounded by simply
@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::audience::{AppKey, Audience};
 use domain::channels::ChannelType;
 use domain::endpoints::{ENDPOINT_BYTES_MAX, EndpointUpdate, USER_BYTES_MAX};
-use domain::ids::folded;
+use domain::ids::{UserId, folded};
 
 /// Endpoints whose contact is remembered.
 const CONTACTS_MAX: usize = 1 << 20;
@@ -37,7 +37,8 @@ struct Contact {
     user_bytes: u16,
 }
 
-const _: () = assert!(ENDPOINT_BYTES_MAX < u16::MAX as usize && USER_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(ENDPOINT_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(USER_BYTES_MAX < u16::MAX as usize);
 
 impl Contacts {
     /// Whether the endpoint is known to exist.
@@ -75,7 +76,7 @@ impl Contacts {
             if contacts.len() >= CONTACTS_MAX / SHARDS {
                 *contacts = HashMap::new();
             }
-            let user = endpoint.user_id.as_ref().map(|user| user.as_str());
+            let user = endpoint.user_id.as_ref().map(UserId::as_str);
             let loaded = user.and_then(|user| audience.users.get(user)?.value.as_ref());
             let user_bytes = match (user, loaded) {
                 (None, _) => 0,

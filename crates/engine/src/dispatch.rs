@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use deliver::EmailTransport;
 use domain::time::Timestamp;
-use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Queue, claimed_key, pages_from, place_of};
+use store::tables::outbox::{
+    CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Queue, claimed_key, pages_from, place_of,
+};
 use store::value::decode;
 use store::{Key, KvError, LogError, Version};
 use tokio::sync::Semaphore;
@@ -35,12 +37,12 @@ mod send;
 mod waiters;
 
 pub use claim::delivery_id;
+use queues::Entry;
+pub use queues::Queues;
+use rates::Rates;
 pub use recover::recover;
 pub use send::send;
 pub(crate) use send::send_unrecorded;
-pub use queues::Queues;
-use queues::Entry;
-use rates::Rates;
 pub use waiters::{Deliveries, DeliveryOutcome};
 
 /// Pages and runs whose content is kept compiled.

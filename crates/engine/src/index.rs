@@ -330,16 +330,12 @@ impl Users {
     /// A row without attributes and endpoints.
     fn new_row(&mut self, user: Option<Arc<str>>) -> u32 {
         let slot = Slot { user, ..Slot::default() };
-        match self.free_rows.pop() {
-            Some(row) => {
-                self.slots[row as usize - 1] = slot;
-                row
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() as u32
-            }
+        if let Some(row) = self.free_rows.pop() {
+            self.slots[row as usize - 1] = slot;
+            return row;
         }
+        self.slots.push(slot);
+        self.slots.len() as u32
     }
 
     /// An endpoint is joined to the row.

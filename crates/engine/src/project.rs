@@ -96,16 +96,20 @@ impl Projector {
         let mut window = Window::default();
         let mut position = Position(cursor.window_start.min(cursor.next));
         while position.0 < cursor.next {
-            for record in engine.log.read(SHARD, position, YIELD_BYTES).await? {
+            let mut bytes_since_yield = 0;
+            for record in engine.log.read(SHARD, position, STEP_BYTES_MAX).await? {
                 if record.position.0 >= cursor.next {
                     break;
                 }
                 position = record.position.next();
-                let parsed = read(&record)?;
-                events::remember(&mut window, &parsed, record.position, record.arrival);
+                events::remember(&mut window, &read(&record)?, record.position, record.arrival);
+                bytes_since_yield += record.bytes.len();
+                if bytes_since_yield >= YIELD_BYTES {
+                    bytes_since_yield = 0;
+                    tokio::task::yield_now().await;
+                }
             }
             window.settle();
-            tokio::task::yield_now().await;
         }
         engine.publish(Position(cursor.next), Vec::new());
         Ok(Self {

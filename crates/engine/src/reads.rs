@@ -29,7 +29,11 @@ pub async fn user(kv: &dyn Kv, app: &AppKey, id: &UserId) -> Result<Option<User>
 }
 
 /// A user with all its endpoints, in order of their ids.
-pub async fn user_endpoints(kv: &dyn Kv, app: &AppKey, id: &UserId) -> Result<Option<(User, Vec<Endpoint>)>, KvError> {
+pub async fn user_endpoints(
+    kv: &dyn Kv,
+    app: &AppKey,
+    id: &UserId,
+) -> Result<Option<(User, Vec<Endpoint>)>, KvError> {
     let Some(user) = user(kv, app, id).await? else { return Ok(None) };
     let keys: Vec<Key> = user.endpoints.iter().map(|folded| endpoint_key(app, folded)).collect();
     let rows = kv.get_many(&keys).await?;
@@ -39,7 +43,12 @@ pub async fn user_endpoints(kv: &dyn Kv, app: &AppKey, id: &UserId) -> Result<Op
 }
 
 /// What became of a delivery; `None` while that is not known. `named`: the endpoint's id, or the bare address.
-pub async fn outcome(kv: &dyn Kv, app: &AppKey, named: &str, delivery: &str) -> Result<Option<Outcome>, KvError> {
+pub async fn outcome(
+    kv: &dyn Kv,
+    app: &AppKey,
+    named: &str,
+    delivery: &str,
+) -> Result<Option<Outcome>, KvError> {
     let row = kv.get(&outcome_key(app, named, delivery)).await?;
     Ok(row.map(|row| decode(&row.value)).transpose()?)
 }

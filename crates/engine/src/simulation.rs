@@ -1,4 +1,5 @@
-//! The simulated world: months of endpoints, events and campaigns in one thread under a seed, with crashes at any commit.
+//! The simulated world: months of endpoints, events and campaigns of some accounts in one thread under a seed, with crashes,
+//! conflicts and full disks at any commit, deleted applications, and hours in which the server or the provider is down.
 //!
 //! Clock, ids, storage, provider and recipients come from here, so a seed always tells the same story. [`World::run`] plays
 //! it; [`check`] holds the invariants of the design against what happened: nobody is messaged twice, beyond a cap, in quiet
@@ -6,8 +7,10 @@
 //! state byte for byte.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use deliver::{Email, EmailTransport, Outcome};
 use domain::audience::AppKey;
@@ -17,7 +20,7 @@ use store::kv::faults::{Fault, FaultPlan, FaultyKv};
 use store::kv::memory::MemoryKv;
 use store::log::memory::MemoryLog;
 use store::tables::outbox::Lane;
-use store::{Clock, Context, Ids, Kv, Log};
+use store::{Clock, Context, Ids, Kv, KvError, Log};
 use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
@@ -29,11 +32,15 @@ mod story;
 
 pub use check::Violation;
 
+/// Rows that a world has of anything, at most.
+const ROWS_MAX: usize = 1_000_000;
+/// Whose applications there are.
+const ACCOUNTS: [&str; 2] = ["123456789012", "210987654321"];
 /// The first instant of every world.
 const START: Timestamp = Timestamp(1_790_000_000_000);
 
 /// What went wrong inside a world: planned faults end a process, and the world starts the next one.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// A clock that moves when the story says so.
 #[derive(Debug)]
@@ -76,6 +83,10 @@ pub struct Told {
     pub accepted: u64,
     pub unknown: u64,
     pub withheld: u64,
+    /// Commits that were refused by plan.
+    pub refusals: u64,
+    /// Applications that were deleted.
+    pub deleted: u64,
 }
 
 /// One world: a disk, a provider, and a process that may die at any commit.
@@ -90,7 +101,12 @@ pub struct World {
     hand_overs: Arc<Mutex<Vec<HandOver>>>,
     transport: EmailTransport,
     process: Option<Process>,
-    app: AppKey,
+    /// Every application there ever was.
+    apps: Vec<AppKey>,
+    /// Those in which something happens, one of each account.
+    live: Vec<AppKey>,
+    /// The provider takes nothing before.
+    outage_until: Arc<AtomicI64>,
     /// Hand-overs that claims allowed: checked when they were made.
     allowed: BTreeMap<String, check::Allowed>,
     told: Told,
@@ -109,7 +125,9 @@ impl World {
     pub async fn run(seed: u64, actions: usize) -> Result<Told, Violation> {
         let mut world = Self::new(seed);
         world.restart().await?;
-        world.prepare().await;
+        for account in ACCOUNTS {
+            world.make_app(account).await;
+        }
         for _ in 0..actions {
             if let Err(failure) = world.act().await {
                 world.after(failure).await?;
@@ -131,11 +149,13 @@ impl World {
         let hand_overs: Arc<Mutex<Vec<HandOver>>> = Arc::default();
         let seen = Arc::clone(&hand_overs);
         let at = Arc::clone(&clock);
+        let outage_until: Arc<AtomicI64> = Arc::default();
+        let up_from = Arc::clone(&outage_until);
         let transport = EmailTransport::simulated(move |mail| {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            answer(seed, mail, at.now(), &mut seen)
+            let is_up = at.now().0 >= up_from.load(Ordering::SeqCst);
+            answer(seed, mail, at.now(), is_up, &mut seen)
         });
-        let app = AppKey { account: "123456789012".into(), app: "simulated".into() };
         Self {
             dice: Dice::new(seed),
             clock,
@@ -146,35 +166,60 @@ impl World {
             hand_overs,
             transport,
             process: None,
-            app,
+            apps: Vec::new(),
+            live: Vec::new(),
+            outage_until,
             allowed: BTreeMap::new(),
             told: Told::default(),
         }
     }
 
-    /// A failure is a crash if it was planned, and a violation if it was not.
+    /// A planned failure is a crash or a refusal; one that was not planned is a violation.
     async fn after(&mut self, failure: Failure) -> Result<(), Violation> {
-        if !self.faulty.is_crashed() {
-            return Err(Violation::Failed(failure.to_string()));
+        match kv_error(&failure) {
+            _ if self.faulty.is_crashed() => self.crash().await,
+            // Nobody knows whether the commit was written: the process ends.
+            Some(KvError::Failed(_)) => self.crash().await,
+            Some(error) if is_refusal(error, &failure) => {
+                self.told.refusals += 1;
+                Ok(())
+            }
+            _ => Err(Violation::Failed(failure.to_string())),
         }
-        self.crash().await
     }
 
-    /// The machine loses power and starts again: of the commits that were not durable a prefix survives.
+    /// The machine loses power and starts again, perhaps after days: of the commits that were not durable a prefix survives.
     async fn crash(&mut self) -> Result<(), Violation> {
         self.told.crashes += 1;
         let buffered = self.kv.buffered_commits() as u64;
         let keep = self.dice.below(buffered + 1) as usize;
         self.kv.lose_buffered(keep);
-        let plan = match self.dice.below(3) {
-            0 => FaultPlan::none(),
-            _ => {
-                let at = self.faulty.commits() + 1 + self.dice.below(60);
-                FaultPlan::none().at(at, Fault::Crash { written: self.dice.once_in(2) })
-            }
-        };
+        if self.dice.once_in(4) {
+            let down = Duration::from_mins(self.dice.below(72 * 60));
+            self.pass(down);
+        }
+        let plan = self.plan_faults();
         self.faulty.set_plan(plan);
         self.restart().await
+    }
+
+    /// Refused commits, and perhaps a crash.
+    fn plan_faults(&mut self) -> FaultPlan {
+        let next = self.faulty.commits() + 1;
+        let mut plan = FaultPlan::none();
+        for _ in 0..self.dice.below(20) {
+            let fault = if self.dice.once_in(2) { Fault::Conflict } else { Fault::FailBefore };
+            plan = plan.at(next + self.dice.below(200), fault);
+        }
+        match self.dice.below(6) {
+            0 | 1 => plan,
+            2 => plan.at(next + self.dice.below(60), Fault::FailAfter),
+            _ => plan.at(next + self.dice.below(60), Fault::Crash { written: self.dice.once_in(2) }),
+        }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.0.fetch_add(time.as_millis() as i64, Ordering::SeqCst);
     }
 
     /// As the program starts: index marked, projection to the end of the log, intents judged, then work.
@@ -188,6 +233,9 @@ impl World {
                     return Ok(());
                 }
                 Err(_) if self.faulty.is_crashed() => {}
+                Err(failure) if matches!(kv_error(&failure), Some(KvError::Full | KvError::Failed(_))) => {
+                    self.told.refusals += 1;
+                }
                 Err(failure) => return Err(Violation::Failed(failure.to_string())),
             }
         }
@@ -207,7 +255,8 @@ impl World {
         while projector.step().await? == Step::Progress {}
         let options = DispatchOptions { attempts_max: 3, ..DispatchOptions::default() };
         let stop = CancellationToken::new();
-        let dispatcher = Dispatcher::new(engine.clone(), Lane::Campaign, self.transport.clone(), options, stop);
+        let dispatcher =
+            Dispatcher::new(engine.clone(), Lane::Campaign, self.transport.clone(), options, stop);
         Ok(Process { engine, projector, dispatcher })
     }
 
@@ -216,17 +265,41 @@ impl World {
     }
 }
 
+/// Nothing was written, and it is tried again: by a worker that found no room, by whoever made a call. No worker may end with
+/// a conflict: only the calls of the story hand the store's error on as it is.
+fn is_refusal(error: &KvError, failure: &Failure) -> bool {
+    match error {
+        KvError::Full => true,
+        KvError::Conflict(_) => failure.is::<KvError>(),
+        KvError::TooLarge { .. } | KvError::Corrupt(_) | KvError::Failed(_) => false,
+    }
+}
+
+/// The error of the store behind a failure.
+fn kv_error(failure: &Failure) -> Option<&KvError> {
+    let mut error: &(dyn Error + 'static) = &**failure;
+    loop {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        error = error.source()?;
+    }
+}
+
 /// What the provider makes of a mail: decided by the seed, the delivery and how often it was tried.
-fn answer(seed: u64, mail: &Email, at: Timestamp, seen: &mut Vec<HandOver>) -> Outcome {
+fn answer(seed: u64, mail: &Email, at: Timestamp, is_up: bool, seen: &mut Vec<HandOver>) -> Outcome {
     let delivery_id = mail.delivery_id.as_str().to_owned();
     let tries = seen.iter().filter(|hand_over| hand_over.delivery_id == delivery_id).count() as u64;
-    let name = delivery_id.bytes().fold(seed, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
+    let name =
+        delivery_id.bytes().fold(seed, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
     let roll = Dice::new(name.wrapping_add(tries.wrapping_mul(7_919))).below(20);
     // An unknown outcome may hide a mail that arrived.
-    let was_accepted = matches!(roll, 0..=13 | 18);
+    let was_accepted = is_up && matches!(roll, 0..=13 | 18);
     seen.push(HandOver { delivery_id, to: mail.to.clone(), at, was_accepted });
     let detail = String::new();
     match roll {
+        0..=9 if !is_up => Outcome::PushBack { code: Some(421), detail, retry_after: None },
+        _ if !is_up => Outcome::Transient { code: Some(451), detail, retry_after: None },
         0..=13 => Outcome::Accepted { detail },
         14 | 15 => Outcome::Transient { code: Some(451), detail, retry_after: None },
         16 => Outcome::PushBack { code: Some(421), detail, retry_after: None },

@@ -83,6 +83,7 @@ fn check(files: &[File], metadata: &Metadata) -> Vec<Finding> {
         }
     }
     findings.sort();
+    findings.dedup();
     findings
 }
 

@@ -49,7 +49,8 @@ async fn page(cx: &Cx, prefix: &Key, query: &[(String, String)]) -> Result<Answe
 }
 
 fn shown(delivery: &str, outcome: &Outcome) -> Value {
-    let Outcome { endpoint, address, campaign, run, treatment, status, attempt, code, detail, sent } = outcome;
+    let Outcome { endpoint, address, campaign, run, treatment, status, attempt, code, detail, sent } =
+        outcome;
     let mut shown = json!({
         "DeliveryId": delivery, "EndpointId": endpoint, "Address": address, "Status": status.as_str(), "Attempt": attempt,
         "Detail": detail, "Sent": sent.to_string(),

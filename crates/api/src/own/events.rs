@@ -33,7 +33,9 @@ pub(super) async fn counts(cx: &Cx, app: &AppKey) -> Result<Answer, ApiError> {
             items.push(json!({ "Date": date.get(..10), "EventType": event_type, "Count": count }));
         }
         match rows.last() {
-            Some((last, _)) if rows.len() == SCAN_ROWS && items.len() < ROWS_MAX => range = prefix.prefix_after(last),
+            Some((last, _)) if rows.len() == SCAN_ROWS && items.len() < ROWS_MAX => {
+                range = prefix.prefix_after(last)
+            }
             _ => return Ok(list(items, None)),
         }
     }

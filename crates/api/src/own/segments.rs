@@ -28,7 +28,8 @@ pub(super) async fn count_segment(
     segment: &str,
     query: &[(String, String)],
 ) -> Result<Answer, ApiError> {
-    let version = parameter(query, "version").map(str::parse).transpose().map_err(|_| ApiError::not_found())?;
+    let version =
+        parameter(query, "version").map(str::parse).transpose().map_err(|_| ApiError::not_found())?;
     let started_ms = cx.engine().context.clock.monotonic_ms();
     let selected = select(cx.engine(), app, &SegmentId::new(segment), version, cx.now()).await;
     answer(cx, app, selected.map(|members| members.len()), started_ms)

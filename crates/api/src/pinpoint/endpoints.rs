@@ -26,7 +26,7 @@ use crate::routes::{Labels, RawAnswer};
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 /// Endpoints of one batch (spec/95-limits.md §2).
 const BATCH_MAX: usize = 100;
-/// Globs of one RemoveAttributes call.
+/// Globs of one `RemoveAttributes` call.
 const BLACKLIST_MAX: usize = 250;
 
 pub(super) async fn update_endpoint(cx: Cx, labels: Labels, body: Bytes) -> Result<RawAnswer, ApiError> {
@@ -148,7 +148,10 @@ pub(super) async fn remove_attributes(
         )));
     }
     let patterns = blacklist.iter().map(String::as_str).collect();
-    append(&cx, &app, Body::AttributesBlocked { kind, patterns }).await?;
+    let position = append(&cx, &app, Body::AttributesBlocked { kind, patterns }).await?;
+    if let Some(refusal) = cx.engine().verdict(position, 0) {
+        return Err(ApiError::bad_request(refusal));
+    }
     let row = cx.engine().kv.get(&summary_key(&app)).await?;
     let summary: domain::audience::Summary =
         row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default();

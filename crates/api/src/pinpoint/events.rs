@@ -1,4 +1,4 @@
-//! PutEvents: the hot path. The body is checked without being kept, appended as it came, and answered (design §5).
+//! `PutEvents`: the hot path. The body is checked without being kept, appended as it came, and answered (design §5).
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Rules<'_> {
     }
 }
 
-/// EventsResponse, written straight: the ids are the only texts that can need escaping.
+/// `EventsResponse`, written straight: the ids are the only texts that can need escaping.
 fn answer(
     batch: &EventBatch<'_>,
     of_item: impl Fn(usize) -> Option<String>,

@@ -41,6 +41,21 @@ fn a_bucket_holds_a_second_of_calls_and_fills_again() {
 }
 
 #[test]
+fn bytes_are_paid_for_afterwards() {
+    let throttles = Throttles::default();
+    let take = |bytes, now_ms| throttles.take_bytes(&account("1"), bytes, 1_000, now_ms);
+    take(999, 0).unwrap();
+    // What is left is one byte: enough for any body, and then there is a debt.
+    take(5_001, 0).unwrap();
+    assert_eq!(take(1, 0), Err(Duration::from_millis(5_001)));
+    assert_eq!(take(1, 4_000), Err(Duration::from_millis(1_001)));
+    take(1, 5_001).unwrap();
+    // Other accounts, and calls, are counted for themselves.
+    throttles.take_bytes(&account("2"), 1, 1_000, 0).unwrap();
+    throttles.take(&account("1"), PutEvents::SPEC, 1.0, 5_001).unwrap();
+}
+
+#[test]
 fn accounts_and_operations_do_not_share_a_bucket() {
     let throttles = Throttles::default();
     let take = |name, operation| throttles.take(&account(name), operation, 0.004, 0);

@@ -4,9 +4,11 @@ use aws_sdk_pinpoint::error::ProvideErrorMetadata as _;
 use aws_sdk_pinpoint::operation::RequestId as _;
 use aws_sdk_pinpoint::types::{CampaignLimits, CreateApplicationRequest, WriteApplicationSettingsRequest};
 use domain::audience::AppKey;
+use domain::time::Timestamp;
+use engine::SHARD;
 use serde_json::json;
 use std::time::Duration;
-use store::tables::due::{Due, Task};
+use store::tables::due::{self, Due, Task};
 use store::value::decode;
 use store::{Key, Kv as _, Table};
 
@@ -93,7 +95,7 @@ async fn deleting_an_application_leaves_no_definition_behind() {
     }
     sdk.delete_app().application_id(&app).send().await.unwrap();
     // What is not deleted at once has a due row.
-    let rows = world.kv.scan(Key::new(Table::Due).prefix(), 100).await.unwrap();
+    let rows = world.kv.scan(due::since(SHARD, Timestamp(0)), 100).await.unwrap();
     let tasks: Vec<Due> = rows.iter().map(|(_, row)| decode(&row.value).unwrap()).collect();
     let key = AppKey { account: ACCOUNT.into(), app: app.as_str().into() };
     assert_eq!(tasks, [Due { app: key, task: Task::PurgeApp, scheduled: world.now() }]);

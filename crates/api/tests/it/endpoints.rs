@@ -1,6 +1,7 @@
 //! Endpoints and users: through AWS's SDK, and by hand where the bytes count.
 
 use std::collections::HashMap;
+use std::fs;
 use std::time::Duration;
 
 use api::{Options, Quotas};
@@ -11,6 +12,7 @@ use aws_sdk_pinpoint::types::{
     EndpointRequest, EndpointResponse, EndpointUser, UpdateAttributesRequest,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{Response, World};
 
@@ -29,7 +31,7 @@ async fn put(world: &World, app: &str, id: &str, body: &Value) -> Response {
     world.call("PUT", &format!("/v1/apps/{app}/endpoints/{id}")).body(body.to_string()).send().await
 }
 
-/// UpdateEndpoint that must be taken.
+/// `UpdateEndpoint` that must be taken.
 async fn put_done(world: &World, app: &str, id: &str, body: &Value) {
     let answer = put(world, app, id, body).await;
     assert_eq!((answer.status, &answer.json()["Message"]), (202, &json!("Accepted")), "{body}");
@@ -72,7 +74,7 @@ async fn an_endpoint_is_made_merged_and_deleted() {
     let cohort: u8 = first.cohort_id.clone().unwrap().parse().unwrap();
     assert!(cohort < 100);
 
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     let request = EndpointRequest::builder()
         .attributes("Ride", texts(&["Car"]))
         .attributes("Gone", Vec::new())
@@ -115,13 +117,13 @@ async fn the_endpoints_of_a_user_share_its_attributes() {
     update(&sdk, &app, "e1", EndpointRequest::builder().user(user).build()).await;
     let user = EndpointUser::builder().user_id("u").user_attributes("City", texts(&["Ulm"])).build();
     update(&sdk, &app, "e2", EndpointRequest::builder().user(user).build()).await;
-    let shared = HashMap::from([
-        ("Name".to_owned(), texts(&["Ann"])),
-        ("City".to_owned(), texts(&["Ulm"])),
-    ]);
+    let shared = HashMap::from([("Name".to_owned(), texts(&["Ann"])), ("City".to_owned(), texts(&["Ulm"]))]);
     let found = sdk.get_user_endpoints().application_id(&app).user_id("u").send().await.unwrap();
     let found = found.endpoints_response.unwrap().item.unwrap();
-    assert_eq!(found.iter().map(|endpoint| endpoint.id.as_deref()).collect::<Vec<_>>(), [Some("e1"), Some("e2")]);
+    assert_eq!(
+        found.iter().map(|endpoint| endpoint.id.as_deref()).collect::<Vec<_>>(),
+        [Some("e1"), Some("e2")]
+    );
     for endpoint in &found {
         assert_eq!(endpoint.user.as_ref().unwrap().user_attributes, Some(shared.clone()));
     }
@@ -143,9 +145,7 @@ async fn a_user_has_up_to_fifteen_endpoints() {
     let world = World::start().await;
     let _projecting = world.projecting();
     let app = world.app("a").await;
-    let of_user = |channel: &str, address: &str| {
-        json!({"Address": address, "ChannelType": channel, "User": {"UserId": "u"}})
-    };
+    let of_user = |channel: &str, address: &str| json!({"Address": address, "ChannelType": channel, "User": {"UserId": "u"}});
     for number in 0..15 {
         let channel = if number == 4 { "GCM" } else { "EMAIL" };
         put_done(&world, &app, &format!("e{number}"), &of_user(channel, &format!("a{number}"))).await;
@@ -353,4 +353,30 @@ async fn an_account_makes_no_more_endpoints_than_its_quota() {
     assert_eq!(world.call("DELETE", &path).send().await.status, 202);
     put_done(&world, &app, "e3", &json!({})).await;
     put(&world, &app, "e4", &json!({})).await.assert_error(400, "BadRequestException", text);
+}
+
+#[tokio::test]
+async fn an_import_makes_no_more_endpoints_than_the_quota() {
+    let quotas = Quotas { endpoints: Some(1), ..Quotas::default() };
+    let options = Options { throttle_scale: None, quotas };
+    let world = World::start_in(Some(TempDir::new().unwrap()), options, |server| server).await;
+    let app = world.app("a").await;
+    {
+        let _projecting = world.projecting();
+        put_done(&world, &app, "e1", &json!({})).await;
+    }
+    let file = world.object("s3://bucket/in.csv");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, "Id,Attributes.Ride\ne1,Bus\ne2,Bus\n").unwrap();
+    let job = json!({"Format": "CSV", "S3Url": "s3://bucket/in.csv", "RegisterEndpoints": true,
+        "RoleArn": "arn:aws:iam::123456789012:role/jobs"});
+    let path = format!("/v1/apps/{app}/jobs/import");
+    let job = world.call("POST", &path).body(job.to_string()).send().await.json();
+    world.run_jobs().await;
+    let path = format!("{path}/{}", job["Id"].as_str().unwrap());
+    let job = world.call("GET", &path).send().await.json();
+    assert_eq!((&job["TotalProcessed"], &job["TotalFailures"]), (&json!(1), &json!(1)), "{job}");
+    let text = "e2: Too many endpoints: the account has as many as its quota allows";
+    assert_eq!(job["Failures"], json!([text]));
+    assert_eq!(read(&world, &app, "e1").await["Attributes"], json!({"Ride": ["Bus"]}));
 }

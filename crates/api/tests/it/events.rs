@@ -1,4 +1,4 @@
-//! PutEvents: what is taken, what is refused, and who waits for the projection.
+//! `PutEvents`: what is taken, what is refused, and who waits for the projection.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -134,7 +134,8 @@ async fn what_is_wrong_with_an_item_is_told_of_that_item() {
         }),
     )
     .await;
-    let message = |id: &str| results["good"]["EventsItemResponse"][id]["Message"].as_str().unwrap().to_owned();
+    let message =
+        |id: &str| results["good"]["EventsItemResponse"][id]["Message"].as_str().unwrap().to_owned();
     assert_eq!(message("1"), "Accepted");
     assert_eq!(message("2"), "Missing EventType");
     assert_eq!(message("3"), "Timestamp is not an ISO 8601 date");
@@ -170,8 +171,14 @@ async fn a_call_that_cannot_be_read_or_holds_too_much_is_refused_as_a_whole() {
     let body = json!({"BatchItem": {"e": {"Endpoint": {}, "Events": events}}}).to_string();
     assert_eq!(send(&body).await, "A request holds at most 100 events");
     let items = names("e", 0..101, &json!({"Endpoint": {}, "Events": {}}));
-    assert_eq!(send(&json!({ "BatchItem": items }).to_string()).await, "A request holds at most 100 endpoints");
-    assert_eq!(put(&world, &app, names("e", 0..100, &json!({"Endpoint": {}, "Events": {}}))).await.status, 202);
+    assert_eq!(
+        send(&json!({ "BatchItem": items }).to_string()).await,
+        "A request holds at most 100 endpoints"
+    );
+    assert_eq!(
+        put(&world, &app, names("e", 0..100, &json!({"Endpoint": {}, "Events": {}}))).await.status,
+        202
+    );
     assert!(counted(&world, &app).await.is_empty());
     let answer = put(&world, "0123456789abcdef0123456789abcdef", json!({})).await;
     answer.assert_error(404, "NotFoundException", "Application not found");
@@ -187,7 +194,8 @@ async fn what_cannot_be_refused_does_not_wait() {
         "Attributes": {"Ride": ["Bus"]}, "Metrics": {"m": 1},
         "User": {"UserId": "u", "UserAttributes": {"Name": ["Ann"]}}});
     let bought = json!({"EventType": "bought", "Timestamp": TIME, "Attributes": {"colour": "red"}});
-    let items = json!({"E": {"Endpoint": endpoint, "Events": {"1": bought}}, "f": {"Endpoint": {}, "Events": {}}});
+    let items =
+        json!({"E": {"Endpoint": endpoint, "Events": {"1": bought}}, "f": {"Endpoint": {}, "Events": {}}});
     let (first, ()) = tokio::join!(results(&world, &app, items.clone()), async {
         projector.wait().await.unwrap();
         while projector.step().await.unwrap() == Step::Progress {}
@@ -196,7 +204,10 @@ async fn what_cannot_be_refused_does_not_wait() {
 
     // The same again, less, other values, nothing at all; of an endpoint that nobody knows too.
     results(&world, &app, items).await;
-    assert_eq!(endpoint_message(&world, &app, "e", json!({"Attributes": {"Ride": ["Car"]}})).await, "Accepted");
+    assert_eq!(
+        endpoint_message(&world, &app, "e", json!({"Attributes": {"Ride": ["Car"]}})).await,
+        "Accepted"
+    );
     assert_eq!(endpoint_message(&world, &app, "e", json!({"OptOut": "ALL"})).await, "Accepted");
     assert_eq!(endpoint_message(&world, &app, "e", json!({"Attributes": {"new": []}})).await, "Accepted");
     assert_eq!(endpoint_message(&world, &app, "g", json!({})).await, "Accepted");
@@ -232,7 +243,10 @@ async fn what_the_state_refuses_is_told() {
     accepted("e", json!({"Attributes": {"c": texts(50)}})).await;
     let too_large = "Endpoint is larger than 15360 bytes";
     assert_eq!(endpoint_message(&world, &app, "e", json!({"Attributes": {"m": texts(4)}})).await, too_large);
-    assert_eq!(endpoint_message(&world, &app, "e", json!({"Demographic": {"Make": "x".repeat(400)}})).await, too_large);
+    assert_eq!(
+        endpoint_message(&world, &app, "e", json!({"Demographic": {"Make": "x".repeat(400)}})).await,
+        too_large
+    );
     accepted("e", json!({"Attributes": {"a": texts(40), "m": texts(4)}})).await;
 
     // The user of two endpoints is filled through one, and found full through the other.
@@ -261,7 +275,11 @@ async fn a_name_too_many_is_told() {
     assert_eq!(endpoint_message(&world, &app, "e", attributes(0..250)).await, "Accepted");
     let text = "Too many custom attributes: an application keeps at most 250 names";
     assert_eq!(endpoint_message(&world, &app, "e", attributes(250..251)).await, text);
-    assert_eq!(endpoint_message(&world, &app, "e", json!({"Metrics": {"n1": 1}})).await, text, "of another kind");
+    assert_eq!(
+        endpoint_message(&world, &app, "e", json!({"Metrics": {"n1": 1}})).await,
+        text,
+        "of another kind"
+    );
     assert_eq!(endpoint_message(&world, &app, "e", attributes(240..250)).await, "Accepted");
 }
 
@@ -303,7 +321,8 @@ async fn events_bring_so_many_names_and_no_more() {
     assert_eq!(counted(&world, &app).await, before, "what is refused is not counted");
 
     // What is known goes on, and so does what the service itself defines.
-    let known = json!({"EventType": "t7", "Timestamp": TIME, "Attributes": {"k499": "v"}, "Metrics": {"k0": 1}});
+    let known =
+        json!({"EventType": "t7", "Timestamp": TIME, "Attributes": {"k499": "v"}, "Metrics": {"k0": 1}});
     let items = json!({"e": {"Endpoint": {}, "Events": {
         "known": known, "session": event("_session.start"), "new": event("one too many")}}});
     let results = results(&world, &app, items).await;

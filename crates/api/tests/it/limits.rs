@@ -15,7 +15,9 @@ use crate::support::{Response, World};
 #[tokio::test]
 async fn too_many_calls_are_told_when_to_come_back() {
     // 300 a second, scaled down: a bucket of 3, a token each 333 ms.
-    let world = World::start_with(Options { throttle_scale: Some(0.01), ..Options::default() }, |server| server).await;
+    let world =
+        World::start_with(Options { throttle_scale: Some(0.01), ..Options::default() }, |server| server)
+            .await;
     for _ in 0..3 {
         assert_eq!(world.call("GET", "/v1/apps").send().await.status, 200);
     }

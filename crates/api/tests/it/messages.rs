@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_pinpoint::types::{
-    AddressConfiguration, ChannelType, DefaultMessage, DeliveryStatus, DirectMessageConfiguration, EmailMessage,
-    MessageRequest, SimpleEmail, SimpleEmailPart,
+    AddressConfiguration, ChannelType, DefaultMessage, DeliveryStatus, DirectMessageConfiguration,
+    EmailMessage, MessageRequest, SimpleEmail, SimpleEmailPart,
 };
 use deliver::{Email, EmailTransport, Outcome};
 use engine::dispatch::{self, DispatchOptions, Dispatcher};
@@ -98,7 +98,7 @@ impl Shop {
 }
 
 /// A request to one mail address.
-fn to_address(configuration: Value, message: Value) -> Value {
+fn to_address(configuration: &Value, message: &Value) -> Value {
     let mut address = json!({"ChannelType": "EMAIL"});
     address.as_object_mut().unwrap().extend(configuration.as_object().unwrap().clone());
     json!({ "Addresses": { "ann@example.com": address }, "MessageConfiguration": message })
@@ -116,7 +116,8 @@ fn withheld(code: u16, status: &str, text: &str) -> Value {
 async fn a_mail_is_sent_and_its_outcome_answered() {
     let shop = Shop::open().await;
     let part = |text: &str| SimpleEmailPart::builder().data(text).build();
-    let simple = SimpleEmail::builder().subject(part("Hi {{Name}}")).html_part(part("<p>{{Name}}</p>")).build();
+    let simple =
+        SimpleEmail::builder().subject(part("Hi {{Name}}")).html_part(part("<p>{{Name}}</p>")).build();
     let message = EmailMessage::builder().simple_email(simple).from_address("me@example.com").build();
     let of = |name: &str| {
         let address = AddressConfiguration::builder().channel_type(ChannelType::Email);
@@ -128,7 +129,8 @@ async fn a_mail_is_sent_and_its_outcome_answered() {
         .message_configuration(DirectMessageConfiguration::builder().email_message(message).build())
         .build();
     let sdk = shop.world.sdk();
-    let output = sdk.send_messages().application_id(&shop.app).message_request(request).send().await.unwrap();
+    let call = sdk.send_messages().application_id(&shop.app).message_request(request).send();
+    let output = Box::pin(call).await.unwrap();
     let response = output.message_response.unwrap();
     assert_eq!(response.application_id.as_ref(), Some(&shop.app));
     assert_eq!(response.endpoint_result, None);
@@ -151,14 +153,16 @@ async fn a_mail_is_sent_and_its_outcome_answered() {
 #[tokio::test]
 async fn the_default_message_is_for_mail_too() {
     let shop = Shop::open().await;
-    let default = DefaultMessage::builder().body("Hello {{Name}}").substitutions("Name", vec!["you".to_owned()]);
+    let default =
+        DefaultMessage::builder().body("Hello {{Name}}").substitutions("Name", vec!["you".to_owned()]);
     let address = AddressConfiguration::builder().channel_type(ChannelType::Email).build();
     let request = MessageRequest::builder()
         .addresses("ann@example.com", address)
         .message_configuration(DirectMessageConfiguration::builder().default_message(default.build()).build())
         .build();
     let sdk = shop.world.sdk();
-    let output = sdk.send_messages().application_id(&shop.app).message_request(request).send().await.unwrap();
+    let call = sdk.send_messages().application_id(&shop.app).message_request(request).send();
+    let output = Box::pin(call).await.unwrap();
     let results = output.message_response.unwrap().result.unwrap();
     assert_eq!(results["ann@example.com"].delivery_status, Some(DeliveryStatus::Successful));
     assert_eq!(shop.mail(), (String::new(), "Hello you".to_owned()));
@@ -168,10 +172,10 @@ async fn the_default_message_is_for_mail_too() {
     let simple = json!({"Subject": {"Data": "s"}, "TextPart": {"Data": "{{a}}{{b}}{{c}}"}});
     let message = json!({"SimpleEmail": simple, "Substitutions": {"b": ["2"], "c": ["2"]}});
     let request = json!({"DefaultMessage": default, "EmailMessage": message});
-    shop.send(to_address(json!({"Substitutions": {"c": ["3"]}}), request)).await;
+    shop.send(to_address(&json!({"Substitutions": {"c": ["3"]}}), &request)).await;
     assert_eq!(shop.mail(), ("s".to_owned(), "123".to_owned()));
     let request = json!({"DefaultMessage": default, "EmailMessage": {"FromAddress": "me@example.com"}});
-    shop.send(to_address(json!({}), request)).await;
+    shop.send(to_address(&json!({}), &request)).await;
     assert_eq!(shop.mail().1, "default");
 
     // The template's texts are sent, with the default message's values over its own.
@@ -179,7 +183,7 @@ async fn the_default_message_is_for_mail_too() {
         "DefaultSubstitutions": r#"{"a":"0","b":"0","c":"0"}"#});
     done(&shop.world, "POST", "templates/mail/email", &template).await;
     let values = json!({"DefaultMessage": {"Body": "unused", "Substitutions": {"b": ["1"]}}});
-    let mut request = to_address(json!({}), values);
+    let mut request = to_address(&json!({}), &values);
     request["TemplateConfiguration"] = json!({"EmailTemplate": {"Name": "mail"}});
     shop.send(request).await;
     assert_eq!(shop.mail(), ("t0".to_owned(), "10".to_owned()));
@@ -188,9 +192,7 @@ async fn the_default_message_is_for_mail_too() {
 #[tokio::test]
 async fn what_withholds_a_message_is_told() {
     let shop = Shop::open().await;
-    let mailbox = |status: &str, opt_out: &str| {
-        json!({"Address": "x@example.com", "ChannelType": "EMAIL", "EndpointStatus": status, "OptOut": opt_out})
-    };
+    let mailbox = |status: &str, opt_out: &str| json!({"Address": "x@example.com", "ChannelType": "EMAIL", "EndpointStatus": status, "OptOut": opt_out});
     shop.endpoint("inactive", &mailbox("INACTIVE", "NONE")).await;
     shop.endpoint("out", &mailbox("ACTIVE", "ALL")).await;
     shop.endpoint("bare", &json!({})).await;
@@ -214,12 +216,12 @@ async fn what_withholds_a_message_is_told() {
     assert_eq!(answer["EndpointResult"]["OUT"]["Address"], "x@example.com");
     assert_eq!(answer.get("Result"), None);
 
-    let push = to_address(json!({}), json!({"GCMMessage": {"Body": "b"}}));
+    let push = to_address(&json!({}), &json!({"GCMMessage": {"Body": "b"}}));
     let text = "Either template or email message must be specified";
     assert_eq!(shop.send(push).await["Result"]["ann@example.com"], withheld(400, "PERMANENT_FAILURE", text));
     done(&shop.world, "DELETE", &format!("apps/{}/channels/email", shop.app), &Value::Null).await;
     let text = format!("No channel of type EMAIL is enabled for the application {}", shop.app);
-    let answer = shop.send(to_address(json!({}), email("b"))).await;
+    let answer = shop.send(to_address(&json!({}), &email("b"))).await;
     assert_eq!(answer["Result"]["ann@example.com"], withheld(400, "PERMANENT_FAILURE", &text));
     assert!(shop.mails().is_empty());
 }
@@ -231,14 +233,16 @@ async fn overrides_are_templates_of_their_recipient() {
     shop.endpoint("e", &json!({"Address": "ann@example.com", "ChannelType": "EMAIL", "User": user})).await;
     let configuration = json!({"BodyOverride": "Dear {{User.UserAttributes.Name}}, {{code}}", "TitleOverride": "For {{Id}}",
         "Substitutions": {"code": ["4711"]}});
-    let html = json!({"EmailMessage": {"SimpleEmail": {"Subject": {"Data": "s"}, "HtmlPart": {"Data": "<p>"}}}});
+    let html =
+        json!({"EmailMessage": {"SimpleEmail": {"Subject": {"Data": "s"}, "HtmlPart": {"Data": "<p>"}}}});
     shop.send(json!({"Endpoints": {"E": configuration}, "MessageConfiguration": html})).await;
     let expected = ("For e".to_owned(), "Dear Ann, 4711".to_owned());
     assert_eq!(shop.mail(), expected, "the text instead of the message's HTML");
     shop.send_to_users(json!({"Users": {"u": configuration}, "MessageConfiguration": html})).await;
     assert_eq!(shop.mail(), expected);
-    let configuration = json!({"BodyOverride": "{{Address}}", "TitleOverride": "{{capitalizeFirst \"title\"}}"});
-    shop.send(to_address(configuration, email("b"))).await;
+    let configuration =
+        json!({"BodyOverride": "{{Address}}", "TitleOverride": "{{capitalizeFirst \"title\"}}"});
+    shop.send(to_address(&configuration, &email("b"))).await;
     assert_eq!(shop.mail(), ("Title".to_owned(), "ann@example.com".to_owned()));
 
     // One that is no template keeps only its own recipient's message.
@@ -246,7 +250,10 @@ async fn overrides_are_templates_of_their_recipient() {
     let addresses = json!({"ann@example.com": {"ChannelType": "EMAIL"}, "bob@example.com": broken});
     let answer = shop.send(json!({"Addresses": addresses, "MessageConfiguration": email("b")})).await;
     let refused = &answer["Result"]["bob@example.com"];
-    assert_eq!((&refused["DeliveryStatus"], &refused["StatusCode"]), (&json!("PERMANENT_FAILURE"), &json!(400)));
+    assert_eq!(
+        (&refused["DeliveryStatus"], &refused["StatusCode"]),
+        (&json!("PERMANENT_FAILURE"), &json!(400))
+    );
     assert!(refused["StatusMessage"].as_str().unwrap().starts_with("BodyOverride: line 1"), "{refused}");
     assert_eq!(shop.mail().1, "b");
 }
@@ -254,7 +261,7 @@ async fn overrides_are_templates_of_their_recipient() {
 #[tokio::test]
 async fn a_value_that_is_missing_is_a_blank() {
     let shop = Shop::open().await;
-    let answer = shop.send(to_address(json!({}), email("Dear {{User.UserAttributes.Name}}!"))).await;
+    let answer = shop.send(to_address(&json!({}), &email("Dear {{User.UserAttributes.Name}}!"))).await;
     assert_eq!(answer["Result"]["ann@example.com"]["DeliveryStatus"], "SUCCESSFUL");
     assert_eq!(shop.mail().1, "Dear !");
 }
@@ -262,9 +269,7 @@ async fn a_value_that_is_missing_is_a_blank() {
 #[tokio::test]
 async fn every_endpoint_of_a_user_is_listed() {
     let shop = Shop::open().await;
-    let of_user = |address: &str, channel: &str| {
-        json!({"Address": address, "ChannelType": channel, "User": {"UserId": "u"}})
-    };
+    let of_user = |address: &str, channel: &str| json!({"Address": address, "ChannelType": channel, "User": {"UserId": "u"}});
     shop.endpoint("Mail", &of_user("ann@example.com", "EMAIL")).await;
     shop.endpoint("device", &of_user("token", "APNS")).await;
     let request = |message: Value| json!({"Users": {"u": {}, "nobody": {}}, "MessageConfiguration": message});
@@ -300,7 +305,8 @@ async fn a_request_that_cannot_be_meant_is_refused_as_a_whole() {
     assert_eq!(shop.mails().len(), 100);
 
     // The same mailbox twice gets one mail.
-    let twice = json!({"ann@example.com": {"ChannelType": "EMAIL"}, "Ann@example.com": {"ChannelType": "EMAIL"}});
+    let twice =
+        json!({"ann@example.com": {"ChannelType": "EMAIL"}, "Ann@example.com": {"ChannelType": "EMAIL"}});
     let answer = shop.send(to(twice)).await;
     let mut statuses: Vec<&str> = answer["Result"]
         .as_object()

@@ -66,7 +66,7 @@ async fn ranges_are_checked() {
     for body in [
         r#"{"Limits":{"Daily":101}}"#,
         r#"{"Limits":{"Total":-1}}"#,
-        r#"{"Limits":{"MessagesPerSecond":0}}"#,
+        r#"{"Limits":{"MessagesPerSecond":-1}}"#,
         r#"{"Limits":{"MessagesPerSecond":20001}}"#,
         r#"{"Limits":{"MaximumDuration":59}}"#,
         r#"{"QuietTime":{"Start":"22:00"}}"#,

@@ -69,10 +69,11 @@ impl World {
     /// Without throttling, and with a place for the objects of jobs.
     pub(crate) async fn start_with_objects() -> Self {
         let objects = TempDir::new().unwrap();
-        Self::start_in(Some(objects), Options { throttle_scale: None, ..Options::default() }, |server| server).await
+        Self::start_in(Some(objects), Options { throttle_scale: None, ..Options::default() }, |server| server)
+            .await
     }
 
-    async fn start_in(
+    pub(crate) async fn start_in(
         objects: Option<TempDir>,
         options: Options,
         add: impl FnOnce(Server) -> Server,

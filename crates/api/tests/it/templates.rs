@@ -251,6 +251,12 @@ async fn contents_are_checked() {
         ("email", json!({"Headers": fifteen(15)}), true),
         ("email", json!({"Headers": fifteen(16)}), false),
         ("email", json!({"Headers": [{"Name": "X A", "Value": "b"}]}), false),
+        ("email", json!({"Headers": [{"Name": "x".repeat(126), "Value": long(870)}]}), true),
+        ("email", json!({"Headers": [{"Name": "x".repeat(127), "Value": "b"}]}), false),
+        ("email", json!({"Headers": [{"Name": "X", "Value": long(871)}]}), false),
+        // A mail has them already.
+        ("email", json!({"Headers": [{"Name": "Subject", "Value": "b"}]}), false),
+        ("email", json!({"Headers": [{"Value": "b"}]}), false),
         ("email", json!({"Headers": [{"Name": "X", "Value": "b\r\nBcc: c"}]}), false),
         ("push", json!({"ADM": {"Body": long(6_000)}, "GCM": {"Body": long(4_000)}}), true),
         ("push", json!({"GCM": {"Title": "x", "Body": long(4_000)}}), false),

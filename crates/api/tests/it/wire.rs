@@ -105,6 +105,50 @@ async fn a_policy_allows_what_it_says() {
     }
 }
 
+/// Policies that were written for Pinpoint name the resources of AWS's developer guide, which are not always those of the
+/// path: with each of them the call is allowed, and with the path's it is not.
+#[tokio::test]
+async fn a_policy_names_the_resources_of_the_guide() {
+    let world = World::start().await;
+    let app = world.app("a").await;
+    let allow = async |action: &str, resource: &str| {
+        let policy = json!({"Statement": {
+            "Effect": "Allow",
+            "Action": format!("mobiletargeting:{action}"),
+            "Resource": format!("arn:aws:mobiletargeting:*:{ACCOUNT}:apps/{app}{resource}"),
+        }});
+        world.put_key("CPKAGUIDE", ACCOUNT, Some(&policy.to_string()), false).await;
+    };
+    for (action, method, path, resource) in [
+        ("CreateImportJob", "POST", "/jobs/import", ""),
+        ("CreateSegment", "POST", "/segments", ""),
+        ("GetApplicationSettings", "GET", "/settings", ""),
+        ("GetCampaignActivities", "GET", "/campaigns/c/activities", "/campaigns/c"),
+        ("GetCampaignVersion", "GET", "/campaigns/c/versions/1", "/campaigns/c"),
+        ("GetCampaignVersions", "GET", "/campaigns/c/versions", "/campaigns/c"),
+        ("GetCampaigns", "GET", "/campaigns", ""),
+        ("GetImportJobs", "GET", "/jobs/import", ""),
+        ("GetSegmentImportJobs", "GET", "/segments/s/jobs/import", "/segments/s"),
+        ("GetSegmentVersion", "GET", "/segments/s/versions/1", "/segments/s"),
+        ("GetSegmentVersions", "GET", "/segments/s/versions", "/segments/s"),
+        ("GetSegments", "GET", "/segments", ""),
+        ("SendUsersMessages", "POST", "/users-messages", "/messages"),
+        ("UpdateApplicationSettings", "PUT", "/settings", ""),
+        ("UpdateEndpointsBatch", "PUT", "/endpoints", ""),
+    ] {
+        let target = format!("/v1/apps/{app}{path}");
+        let status = async || world.call(method, &target).key("CPKAGUIDE").body("{}").send().await.status;
+        allow(action, resource).await;
+        assert_ne!(status().await, 403, "{action}");
+        allow(action, path).await;
+        assert_eq!(status().await, 403, "{action}");
+    }
+    // The others follow the path.
+    allow("CreateCampaign", "/campaigns").await;
+    let target = format!("/v1/apps/{app}/campaigns");
+    assert_ne!(world.call("POST", &target).key("CPKAGUIDE").body("{}").send().await.status, 403);
+}
+
 #[tokio::test]
 async fn paths_and_methods_that_do_not_exist() {
     let world = World::start().await;

@@ -106,7 +106,8 @@ async fn import(server: &Server, app: &str) -> anyhow::Result<f64> {
         "RegisterEndpoints": true, "DefineSegment": false,
     });
     let start = Instant::now();
-    let job = server.target.call("POST", &format!("/v1/apps/{app}/jobs/import"), &request.to_string()).await?;
+    let job =
+        server.target.call("POST", &format!("/v1/apps/{app}/jobs/import"), &request.to_string()).await?;
     let path = format!("/v1/apps/{app}/jobs/import/{}", job["Id"].as_str().context("a job has an id")?);
     loop {
         let job = server.target.call("GET", &path, "").await?;
@@ -136,12 +137,27 @@ fn write_csv(folder: &Path, count: u64) -> anyhow::Result<()> {
             other => other.to_string(),
         };
         let cells = [
-            "/Id", "/Address", "/ChannelType", "/Attributes/plan", "/Attributes/interest", "/Attributes/tier",
-            "/Attributes/store", "/Attributes/newsletter", "/Metrics/orders", "/Metrics/value", "/Demographic/AppVersion",
-            "/Demographic/Locale", "/Demographic/Make", "/Demographic/Model", "/Demographic/Platform",
-            "/Demographic/Timezone", "/Location/Country", "/Location/City",
+            "/Id",
+            "/Address",
+            "/ChannelType",
+            "/Attributes/plan",
+            "/Attributes/interest",
+            "/Attributes/tier",
+            "/Attributes/store",
+            "/Attributes/newsletter",
+            "/Metrics/orders",
+            "/Metrics/value",
+            "/Demographic/AppVersion",
+            "/Demographic/Locale",
+            "/Demographic/Make",
+            "/Demographic/Model",
+            "/Demographic/Platform",
+            "/Demographic/Timezone",
+            "/Location/Country",
+            "/Location/City",
         ];
-        let row: Vec<String> = cells.iter().map(|cell| endpoint.pointer(cell).map(text).unwrap_or_default()).collect();
+        let row: Vec<String> =
+            cells.iter().map(|cell| endpoint.pointer(cell).map(text).unwrap_or_default()).collect();
         writeln!(file, "{}", row.join(","))?;
     }
     file.flush()?;

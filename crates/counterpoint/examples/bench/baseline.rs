@@ -35,27 +35,34 @@ struct Baseline {
 pub async fn serve(kind: Kind, secret: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let baseline = Arc::new(Baseline { kind, keys: SigningKeys::new(), secret: Secret::new(secret.to_owned()) });
+    let baseline =
+        Arc::new(Baseline { kind, keys: SigningKeys::new(), secret: Secret::new(secret.to_owned()) });
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let baseline = Arc::clone(&baseline);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&baseline), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
-async fn answer(baseline: Arc<Baseline>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    baseline: Arc<Baseline>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let is_good = match baseline.kind {
         Kind::Bare => true,
         Kind::Verified => {
             let signed = SignedRequest::from(&parts);
-            let verified = parse(&signed)
-                .and_then(|presented| baseline.keys.verify(&presented, &signed, &baseline.secret, &body, now()));
+            let verified = parse(&signed).and_then(|presented| {
+                baseline.keys.verify(&presented, &signed, &baseline.secret, &body, now())
+            });
             verified.is_ok() && serde_json::from_slice::<IgnoredAny>(&body).is_ok()
         }
     };

@@ -32,7 +32,8 @@ pub fn events(first: u64, population: u64, now: Timestamp) -> String {
 }
 
 fn event(body: &mut String, id: u64, now: Timestamp) {
-    let kind = ["_session.start", "product_viewed", "cart_updated", "_monetization.purchase"][(id % 4) as usize];
+    let kind =
+        ["_session.start", "product_viewed", "cart_updated", "_monetization.purchase"][(id % 4) as usize];
     let _ = write!(
         body,
         r#""{id:016x}-4b6e-9c0d-000000000000":{{"EventType":"{kind}","Timestamp":"{now}","AppPackageName":"com.example.shop","AppTitle":"Example Shop","AppVersionCode":"4.12.{}","SdkName":"aws-sdk-android","ClientSdkVersion":"2.77.1","Attributes":{{"screen":"product/{}","category":"outdoor","referrer":"newsletter-{}","experiment":"checkout-b","language":"de_DE"}},"Metrics":{{"price":{}.95,"position":{}}},"Session":{{"Id":"{:08x}-20261124-081530","StartTimestamp":"{now}"}}}}"#,

@@ -117,7 +117,9 @@ fn mail(number: u64) -> Email {
         to: format!("person{number}@example.com"),
         reply_to: Vec::new(),
         subject: "News for pro".to_owned(),
-        html: Some("<html><body><h1>Hello</h1><p>Your store store-7 has 12 orders.</p></body></html>".to_owned()),
+        html: Some(
+            "<html><body><h1>Hello</h1><p>Your store store-7 has 12 orders.</p></body></html>".to_owned(),
+        ),
         text: Some("Hello, your store store-7 has 12 orders.".to_owned()),
         headers: Vec::new(),
         list_unsubscribe: None,

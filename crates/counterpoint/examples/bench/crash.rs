@@ -50,7 +50,10 @@ async fn ingest(kills: u64, dice: &mut Dice, report: &mut Report) -> anyhow::Res
     report.line("events acknowledged", acknowledged as f64);
     report.line("acknowledged events lost", acknowledged.saturating_sub(counted) as f64);
     report.line("events counted beyond what was sent", counted.saturating_sub(sent) as f64);
-    ensure!(counted >= acknowledged && counted <= sent, "{acknowledged} acknowledged, {counted} counted, {sent} sent");
+    ensure!(
+        counted >= acknowledged && counted <= sent,
+        "{acknowledged} acknowledged, {counted} counted, {sent} sent"
+    );
     server.kill().await
 }
 

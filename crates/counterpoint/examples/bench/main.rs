@@ -47,7 +47,9 @@ async fn main() -> anyhow::Result<()> {
             };
             baseline::serve(kind, arguments.get(2).map_or("", String::as_str)).await
         }
-        _ => bail!("usage: bench ingest [SECONDS] | audience [ENDPOINTS] | campaign [MAILS] | crash [KILLS] [SEED] | sim [SEEDS] [FIRST]"),
+        _ => bail!(
+            "usage: bench ingest [SECONDS] | audience [ENDPOINTS] | campaign [MAILS] | crash [KILLS] [SEED] | sim [SEEDS] [FIRST]"
+        ),
     }
 }
 

@@ -31,7 +31,12 @@ impl Sink {
     }
 
     pub fn count(&self) -> u64 {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner).values().map(|times| u64::from(*times)).sum()
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(|times| u64::from(*times))
+            .sum()
     }
 
     /// Recipients with their number of mails.
@@ -55,7 +60,8 @@ async fn serve(stream: TcpStream, received: Arc<Mutex<HashMap<String, u32>>>) ->
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let verb = text.get(..4).unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
-            "EHLO" => answers.extend_from_slice(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 20000000\r\n"),
+            "EHLO" => answers
+                .extend_from_slice(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 20000000\r\n"),
             "RCPT" => {
                 to = text.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 answers.extend_from_slice(b"250 ok\r\n");

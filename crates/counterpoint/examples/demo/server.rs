@@ -95,6 +95,7 @@ impl Server {
 /// The server's binary: in the folder above this example's.
 fn binary() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let folder = own.parent().and_then(Path::parent).context("an example lies in target/<profile>/examples")?;
+    let folder =
+        own.parent().and_then(Path::parent).context("an example lies in target/<profile>/examples")?;
     Ok(folder.join("counterpoint"))
 }

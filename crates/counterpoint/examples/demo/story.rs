@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use aws_sdk_pinpoint::Client;
 use aws_sdk_pinpoint::types::{
-    ActivityResponse, AttributeDimension, CampaignEmailMessage, CreateApplicationRequest, EmailChannelRequest,
-    EmailTemplateRequest, Format, ImportJobRequest, JobStatus, MessageConfiguration, MetricDimension, Schedule,
-    SegmentDimensions, SegmentLocation, SetDimension, Template, TemplateConfiguration, WriteCampaignRequest,
-    WriteSegmentRequest,
+    ActivityResponse, AttributeDimension, CampaignEmailMessage, CreateApplicationRequest,
+    EmailChannelRequest, EmailTemplateRequest, Format, ImportJobRequest, JobStatus, MessageConfiguration,
+    MetricDimension, Schedule, SegmentDimensions, SegmentLocation, SetDimension, Template,
+    TemplateConfiguration, WriteCampaignRequest, WriteSegmentRequest,
 };
 
 use crate::screen::{line, progress};
@@ -42,15 +42,17 @@ pub(crate) struct Definition {
 }
 
 pub(crate) fn segments() -> [Definition; 2] {
-    let values = |values: &[&str]| Some(values.iter().map(|&value| value.to_owned()).collect::<Vec<String>>());
+    let values =
+        |values: &[&str]| Some(values.iter().map(|&value| value.to_owned()).collect::<Vec<String>>());
     let attribute = |listed: &[&str]| AttributeDimension::builder().set_values(values(listed)).build();
     let countries = SetDimension::builder().set_values(values(&["DE", "FR", "ES", "IT", "GB", "US"])).build();
     let readers = SegmentDimensions::builder()
         .attributes("newsletter", attribute(&["weekly", "monthly"]))
         .location(SegmentLocation::builder().country(countries).build());
-    let regulars = SegmentDimensions::builder()
-        .attributes("plan", attribute(&["pro"]))
-        .metrics("orders", MetricDimension::builder().comparison_operator("GREATER_THAN_OR_EQUAL").value(5.0).build());
+    let regulars = SegmentDimensions::builder().attributes("plan", attribute(&["pro"])).metrics(
+        "orders",
+        MetricDimension::builder().comparison_operator("GREATER_THAN_OR_EQUAL").value(5.0).build(),
+    );
     [
         Definition { name: "Readers of the newsletter in six countries", dimensions: readers.build() },
         Definition { name: "Regular customers with the plan pro", dimensions: regulars.build() },
@@ -89,7 +91,11 @@ pub(crate) async fn import(sdk: &Client, app: &str, file: &str, format: Format) 
     bail!("the import of {file} does not end")
 }
 
-pub(crate) async fn create_segment(sdk: &Client, app: &str, definition: &Definition) -> anyhow::Result<String> {
+pub(crate) async fn create_segment(
+    sdk: &Client,
+    app: &str,
+    definition: &Definition,
+) -> anyhow::Result<String> {
     let request = WriteSegmentRequest::builder()
         .name(definition.name)
         .dimensions(definition.dimensions.clone())
@@ -130,16 +136,23 @@ pub(crate) async fn create_campaign(sdk: &Client, app: &str, segment: &str) -> a
         .template_configuration(TemplateConfiguration::builder().email_template(template).build())
         .build();
     let output = sdk.create_campaign().application_id(app).write_campaign_request(request).send().await?;
-    let campaign = output.campaign_response.and_then(|campaign| campaign.id).context("a campaign has an id")?;
+    let campaign =
+        output.campaign_response.and_then(|campaign| campaign.id).context("a campaign has an id")?;
     line(&format!("campaign {campaign}"));
     Ok(campaign)
 }
 
 /// Draws the campaign's progress until it has ended.
-pub(crate) async fn watch(sdk: &Client, app: &str, campaign: &str, audience: u64) -> anyhow::Result<ActivityResponse> {
+pub(crate) async fn watch(
+    sdk: &Client,
+    app: &str,
+    campaign: &str,
+    audience: u64,
+) -> anyhow::Result<ActivityResponse> {
     for _ in 0..LOOKS_MAX {
         let output = sdk.get_campaign_activities().application_id(app).campaign_id(campaign).send().await?;
-        let activities = output.activities_response.and_then(|activities| activities.item).unwrap_or_default();
+        let activities =
+            output.activities_response.and_then(|activities| activities.item).unwrap_or_default();
         if let Some(activity) = activities.into_iter().next() {
             let done: u64 = outcomes(&activity).iter().map(|(_, count)| count).sum();
             progress("decided", done, audience);

@@ -26,7 +26,12 @@ struct BackupRequest {
 }
 
 /// Adds `POST backup` to our own API, for keys of `operator` that may do everything: a backup holds all accounts.
-pub(crate) fn add(server: Server, kv: Arc<EmbeddedKv>, directory: Arc<DataDirectory>, operator: AccountId) -> Server {
+pub(crate) fn add(
+    server: Server,
+    kv: Arc<EmbeddedKv>,
+    directory: Arc<DataDirectory>,
+    operator: AccountId,
+) -> Server {
     server.own("backup", move |cx, request| {
         let (kv, directory) = (Arc::clone(&kv), Arc::clone(&directory));
         let is_operator = *cx.account() == operator && cx.caller.policy.allows_everything();
@@ -42,7 +47,9 @@ async fn answer(
     directory: Arc<DataDirectory>,
 ) -> Result<Answer, ApiError> {
     if !is_operator {
-        return Err(ApiError::access_denied("Only an unrestricted key of the first account may take a backup".to_owned()));
+        return Err(ApiError::access_denied(
+            "Only an unrestricted key of the first account may take a backup".to_owned(),
+        ));
     }
     if request.method != hyper::Method::POST {
         return Err(ApiError::method_not_allowed());
@@ -95,7 +102,9 @@ pub(crate) fn restore(source: &Path, config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("{} was not restored", destination.display()))?;
     node::hold(destination).context("cannot write the file that holds messages back")?;
     report("restored", &summary(&manifest));
-    println!("no message leaves before `counterpoint resume`: some in the outbox may have been sent after the backup");
+    println!(
+        "no message leaves before `counterpoint resume`: some in the outbox may have been sent after the backup"
+    );
     if !config.master_key_file().exists() {
         remind(&config.master_key_file());
     }

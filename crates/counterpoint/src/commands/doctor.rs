@@ -74,7 +74,8 @@ fn disk(config: &Config) -> Found {
         Ok(free) => free,
         Err(error) => return Found::Bad(causes(&error)),
     };
-    let text = format!("{} MB are free, {} MB are kept in reserve", free >> 20, config.store.reserve_bytes >> 20);
+    let text =
+        format!("{} MB are free, {} MB are kept in reserve", free >> 20, config.store.reserve_bytes >> 20);
     if free <= config.store.reserve_bytes {
         return Found::Bad(format!("{text}: nothing can be written"));
     }

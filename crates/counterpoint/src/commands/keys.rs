@@ -67,7 +67,9 @@ pub(crate) async fn run(command: Keys, config: &Config) -> anyhow::Result<()> {
                     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
                     Some(Policy::parse(&text)?)
                 }
-                (None, Some(app)) => Some(Policy::mobile(&format!("arn:aws:mobiletargeting:*:*:apps/{app}"))?),
+                (None, Some(app)) => {
+                    Some(Policy::mobile(&format!("arn:aws:mobiletargeting:*:*:apps/{app}"))?)
+                }
                 (None, None) => None,
             };
             create(&place, name, policy).await
@@ -82,7 +84,10 @@ pub(crate) async fn run(command: Keys, config: &Config) -> anyhow::Result<()> {
 async fn place(config: &Config, account: Option<&str>) -> anyhow::Result<Place> {
     let context = system::context();
     if !exists(&config.server.data_dir) {
-        bail!("there is no data directory {}: `counterpoint serve` makes it", config.server.data_dir.display());
+        bail!(
+            "there is no data directory {}: `counterpoint serve` makes it",
+            config.server.data_dir.display()
+        );
     }
     let node = match tokio::task::block_in_place(|| Node::open(config, context.clone())) {
         Ok(node) => node,
@@ -125,7 +130,12 @@ async fn list(place: &Place) -> anyhow::Result<()> {
         let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
         let state = if item["Disabled"] == true { "disabled" } else { "enabled" };
         let may = if item["Policy"].is_null() { "everything" } else { "its policy" };
-        println!("{:<22} {:<14} {state:<10} {may:<12} {}", text("AccessKeyId"), text("AccountId"), text("Name"));
+        println!(
+            "{:<22} {:<14} {state:<10} {may:<12} {}",
+            text("AccessKeyId"),
+            text("AccountId"),
+            text("Name")
+        );
     }
     Ok(())
 }

@@ -39,7 +39,8 @@ impl Provider for Layer {
 impl Overrides {
     pub(super) fn layers(&self, defaults: &Dict) -> Result<[Layer; 2], ConfigError> {
         let mut environment = Dict::new();
-        let is_key = |name: &str| name.starts_with(PREFIX) && !NOT_KEYS.iter().any(|not| name.starts_with(not));
+        let is_key =
+            |name: &str| name.starts_with(PREFIX) && !NOT_KEYS.iter().any(|not| name.starts_with(not));
         for (name, text) in self.environment.iter().filter(|(name, _)| is_key(name)) {
             let path = name[PREFIX.len()..].to_lowercase();
             let (section, key) = path.split_once("__").unwrap_or((&path, ""));
@@ -55,7 +56,10 @@ impl Overrides {
             set(&mut flags, defaults, (section, key), text)
                 .map_err(|reason| ConfigError::Override(format!("--set {path} {reason}")))?;
         }
-        Ok([Layer { name: "environment", values: environment }, Layer { name: "command line", values: flags }])
+        Ok([
+            Layer { name: "environment", values: environment },
+            Layer { name: "command line", values: flags },
+        ])
     }
 }
 

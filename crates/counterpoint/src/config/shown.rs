@@ -5,7 +5,10 @@ use std::fmt;
 use api::secrets::Secret;
 use engine::dispatch::MissingValues;
 
-use super::{Auth, Aws, Config, Email, EmailTransportKind, Log, LogFormat, ObjectsSection, Outbound, Push, Quotas, Server, Store, Telemetry};
+use super::{
+    Auth, Aws, Config, Email, EmailTransportKind, Log, LogFormat, ObjectsSection, Outbound, Push, Quotas,
+    Server, Store, Telemetry,
+};
 
 /// Stands for a secret that is set.
 const MASKED: &str = "***";
@@ -13,9 +16,26 @@ const MASKED: &str = "***";
 impl fmt::Display for Config {
     /// Names every field, so that a new one must be decided.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { server, auth, telemetry, log, store, quotas, email, objects, sms, voice, push, aws, outbound } = self;
+        let Self {
+            server,
+            auth,
+            telemetry,
+            log,
+            store,
+            quotas,
+            email,
+            objects,
+            sms,
+            voice,
+            push,
+            aws,
+            outbound,
+        } = self;
         let Server { listen, data_dir, throttle_scale } = server;
-        writeln!(out, "[server]\nlisten = \"{listen}\"\ndata_dir = {data_dir:?}\nthrottle_scale = {throttle_scale:?}\n")?;
+        writeln!(
+            out,
+            "[server]\nlisten = \"{listen}\"\ndata_dir = {data_dir:?}\nthrottle_scale = {throttle_scale:?}\n"
+        )?;
         let Auth { account_id, root_access_key_id, root_secret_access_key, master_key_file: _ } = auth;
         writeln!(out, "[auth]\naccount_id = {account_id:?}\nroot_access_key_id = {root_access_key_id:?}")?;
         writeln!(out, "root_secret_access_key = {:?}", masked(root_secret_access_key))?;
@@ -30,13 +50,27 @@ impl fmt::Display for Config {
         let Log { compress, disk_bytes_max } = log;
         writeln!(out, "[log]\ncompress = {compress}\ndisk_bytes_max = {disk_bytes_max}\n")?;
         let Store { cache_bytes, memtable_bytes, reserve_bytes } = store;
-        writeln!(out, "[store]\ncache_bytes = {cache_bytes}\nmemtable_bytes = {memtable_bytes}\nreserve_bytes = {reserve_bytes}\n")?;
+        writeln!(
+            out,
+            "[store]\ncache_bytes = {cache_bytes}\nmemtable_bytes = {memtable_bytes}\nreserve_bytes = {reserve_bytes}\n"
+        )?;
         let Quotas { ingest_bytes_per_second, endpoints } = quotas;
-        writeln!(out, "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\n")?;
+        writeln!(
+            out,
+            "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\n"
+        )?;
         email_section(email, out)?;
-        let ObjectsSection { directory, s3_endpoint, s3_access_key_id, s3_secret_access_key, s3_region } = objects;
-        writeln!(out, "[objects]\ndirectory = {directory:?}\ns3_endpoint = {s3_endpoint:?}\ns3_access_key_id = {s3_access_key_id:?}")?;
-        writeln!(out, "s3_secret_access_key = {:?}\ns3_region = {s3_region:?}\n", masked(s3_secret_access_key))?;
+        let ObjectsSection { directory, s3_endpoint, s3_access_key_id, s3_secret_access_key, s3_region } =
+            objects;
+        writeln!(
+            out,
+            "[objects]\ndirectory = {directory:?}\ns3_endpoint = {s3_endpoint:?}\ns3_access_key_id = {s3_access_key_id:?}"
+        )?;
+        writeln!(
+            out,
+            "s3_secret_access_key = {:?}\ns3_region = {s3_region:?}\n",
+            masked(s3_secret_access_key)
+        )?;
         for (name, section) in [("sms", sms), ("voice", voice)] {
             let shown = if section.transport.reveal() == "sandbox" { "sandbox" } else { MASKED };
             writeln!(out, "[{name}]\ntransport = {shown:?}\n")?;
@@ -44,7 +78,11 @@ impl fmt::Display for Config {
         let Push { apns_endpoint, fcm_endpoint } = push;
         writeln!(out, "[push]\napns_endpoint = {apns_endpoint:?}\nfcm_endpoint = {fcm_endpoint:?}\n")?;
         let Aws { endpoint, access_key_id, secret_access_key } = aws;
-        writeln!(out, "[aws]\nendpoint = {endpoint:?}\naccess_key_id = {access_key_id:?}\nsecret_access_key = {:?}\n", masked(secret_access_key))?;
+        writeln!(
+            out,
+            "[aws]\nendpoint = {endpoint:?}\naccess_key_id = {access_key_id:?}\nsecret_access_key = {:?}\n",
+            masked(secret_access_key)
+        )?;
         let Outbound { allow_private_networks } = outbound;
         writeln!(out, "[outbound]\nallow_private_networks = {allow_private_networks}")
     }
@@ -71,11 +109,21 @@ fn email_section(email: &Email, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         MissingValues::Blank => "blank",
     };
     writeln!(out, "[email]\ntransport = {transport:?}\nconnections = {connections}")?;
-    writeln!(out, "transactional_connections = {transactional_connections}\nmessages_per_second = {messages_per_second}")?;
-    writeln!(out, "attempts_max = {attempts_max}\nbackoff_seconds = {backoff_seconds}\nbackoff_seconds_max = {backoff_seconds_max}")?;
+    writeln!(
+        out,
+        "transactional_connections = {transactional_connections}\nmessages_per_second = {messages_per_second}"
+    )?;
+    writeln!(
+        out,
+        "attempts_max = {attempts_max}\nbackoff_seconds = {backoff_seconds}\nbackoff_seconds_max = {backoff_seconds_max}"
+    )?;
     writeln!(out, "missing_values = {missing_values:?}")?;
     for key in dkim {
-        writeln!(out, "\n[[email.dkim]]\ndomain = {:?}\nselector = {:?}\nkey_file = {:?}", key.domain, key.selector, key.key_file)?;
+        writeln!(
+            out,
+            "\n[[email.dkim]]\ndomain = {:?}\nselector = {:?}\nkey_file = {:?}",
+            key.domain, key.selector, key.key_file
+        )?;
     }
     writeln!(out)
 }

@@ -31,7 +31,8 @@ fn defaults_are_complete_and_print_as_a_file_that_reads_the_same() {
 #[test]
 fn later_sources_win() {
     let file = "[server]\nlisten = \"127.0.0.1:1\"\ndata_dir = \"file\"\n[email]\nconnections = 3\n";
-    let environment = [("COUNTERPOINT_SERVER__LISTEN", "127.0.0.1:2"), ("COUNTERPOINT_EMAIL__CONNECTIONS", "4")];
+    let environment =
+        [("COUNTERPOINT_SERVER__LISTEN", "127.0.0.1:2"), ("COUNTERPOINT_EMAIL__CONNECTIONS", "4")];
     let config = load(file, &environment, &["email.connections=5", "server.throttle_scale=0"]).unwrap();
     assert_eq!(config.server.listen.port(), 2);
     assert_eq!(config.server.data_dir.to_str(), Some("file"));
@@ -59,7 +60,12 @@ fn what_is_wrong_is_named() {
     fails("[sever]\n", &[], &[], "sever");
     fails("[server]\nlisten = \"nowhere\"", &[], &[], "server.listen");
     fails("", &[("COUNTERPOINT_SERVER_LISTEN", "x")], &[], "COUNTERPOINT_SERVER_LISTEN names no key");
-    fails("", &[("COUNTERPOINT_EMAIL__CONNECTIONS", "many")], &[], "COUNTERPOINT_EMAIL__CONNECTIONS must be a whole number");
+    fails(
+        "",
+        &[("COUNTERPOINT_EMAIL__CONNECTIONS", "many")],
+        &[],
+        "COUNTERPOINT_EMAIL__CONNECTIONS must be a whole number",
+    );
     fails("", &[], &["email.connections"], "section.key=value");
     fails("", &[], &["email.connections=0"], "email.connections");
     fails("[email]\ntransport = \"pigeon\"", &[], &[], "sandbox, smtp://");

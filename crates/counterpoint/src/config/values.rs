@@ -30,7 +30,9 @@ impl<'de> Deserialize<'de> for EmailTransportKind {
         let text = secret(deserializer)?;
         match text.reveal() {
             "sandbox" => Ok(Self::Sandbox),
-            "ses" => Err(D::Error::custom("ses is not available in this version: use smtps:// with the SMTP credentials of SES")),
+            "ses" => Err(D::Error::custom(
+                "ses is not available in this version: use smtps:// with the SMTP credentials of SES",
+            )),
             url if url.starts_with("smtp://") || url.starts_with("smtps://") => {
                 url.parse().map(Self::Smtp).map_err(D::Error::custom)
             }

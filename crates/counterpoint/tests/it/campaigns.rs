@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_pinpoint::types::{
-    AddressConfiguration, ChannelType, DirectMessageConfiguration, EmailMessage, MessageRequest, SimpleEmail, SimpleEmailPart,
+    AddressConfiguration, ChannelType, DirectMessageConfiguration, EmailMessage, MessageRequest, SimpleEmail,
+    SimpleEmailPart,
 };
 
 use crate::support::{World, app, campaign, ended, metric, people};
@@ -33,7 +34,10 @@ async fn a_campaign_arrives_in_the_sandbox() {
     // The same delivery, as an auditor asks for it.
     let deliveries = server.get(&format!("/counterpoint/v1/apps/{app}/endpoints/person-7/deliveries")).await;
     let delivery = &deliveries["Item"][0];
-    assert_eq!((&delivery["Status"], &delivery["CampaignId"]), (&"SUCCESS".into(), &campaign.as_str().into()));
+    assert_eq!(
+        (&delivery["Status"], &delivery["CampaignId"]),
+        (&"SUCCESS".into(), &campaign.as_str().into())
+    );
     assert_eq!(delivery["DeliveryId"], message["DeliveryId"]);
     server.stop().await;
 }
@@ -56,7 +60,10 @@ async fn a_direct_message_is_answered_with_its_outcome() {
     let output = sdk.send_messages().application_id(&app).message_request(request).send().await.unwrap();
     let result = output.message_response.unwrap().result.unwrap();
     let taken = &result["ann@example.com"];
-    assert_eq!((taken.delivery_status.as_ref().unwrap().as_str(), taken.status_code), ("SUCCESSFUL", Some(200)));
+    assert_eq!(
+        (taken.delivery_status.as_ref().unwrap().as_str(), taken.status_code),
+        ("SUCCESSFUL", Some(200))
+    );
     let refused = &result["bounce@example.com"];
     assert_eq!(
         (refused.delivery_status.as_ref().unwrap().as_str(), refused.status_code),

@@ -46,7 +46,8 @@ async fn keys_are_made_and_disabled_beside_a_running_server_and_without_one() {
     let refused = phone.get_apps().send().await.unwrap_err();
     assert_eq!(refused.into_service_error().code(), Some("AccessDeniedException"));
     let endpoint = aws_sdk_pinpoint::types::EndpointRequest::builder().build();
-    let update = || phone.update_endpoint().application_id(&app).endpoint_id("e").endpoint_request(endpoint.clone());
+    let update =
+        || phone.update_endpoint().application_id(&app).endpoint_id("e").endpoint_request(endpoint.clone());
     update().send().await.unwrap();
 
     world.printed(&["keys", "disable", &id], &running).await;
@@ -57,8 +58,9 @@ async fn keys_are_made_and_disabled_beside_a_running_server_and_without_one() {
     let listed = world.printed(&["keys", "list"], &[]).await;
     assert!(listed.contains("disabled") && listed.contains("root") && !listed.contains(&secret), "{listed}");
     world.printed(&["keys", "enable", &id], &[]).await;
-    let (other, other_secret) =
-        exported(&world.printed(&["keys", "create", "--name", "other", "--account", "999900001111"], &[]).await);
+    let (other, other_secret) = exported(
+        &world.printed(&["keys", "create", "--name", "other", "--account", "999900001111"], &[]).await,
+    );
     world.printed(&["keys", "delete", &id], &[]).await;
     let complaint = world.complaint(&["keys", "delete", &id], &[]).await;
     assert!(complaint.contains("no access key"), "{complaint}");
@@ -67,7 +69,8 @@ async fn keys_are_made_and_disabled_beside_a_running_server_and_without_one() {
     let server = world.serve().await;
     let apps = server.sdk_of(&other, &other_secret).get_apps().send().await.unwrap();
     assert_eq!(apps.applications_response.unwrap().item.unwrap().len(), 0);
-    let missing = server.sdk_of(&other, &other_secret).get_app().application_id(&app).send().await.unwrap_err();
+    let missing =
+        server.sdk_of(&other, &other_secret).get_app().application_id(&app).send().await.unwrap_err();
     assert!(missing.into_service_error().is_not_found_exception());
     server.stop().await;
 }
@@ -109,7 +112,8 @@ async fn a_backup_of_a_running_server_is_restored_elsewhere() {
     // What was not sent when the backup was taken may have been sent since: nothing leaves until the operator says so.
     let server = world.serve().await;
     assert_eq!(server.get("/status").await["outbox"]["held"], true);
-    let endpoint = server.sdk().get_endpoint().application_id(&app).endpoint_id("person-7").send().await.unwrap();
+    let endpoint =
+        server.sdk().get_endpoint().application_id(&app).endpoint_id("person-7").send().await.unwrap();
     assert_eq!(endpoint.endpoint_response.unwrap().address.as_deref(), Some("person-7@example.com"));
     server.stop().await;
     world.printed(&["resume"], &[]).await;

@@ -14,7 +14,8 @@ async fn mail_server(maildir: &Path) -> (Child, String) {
     let mut child = python("mail_server.py").arg(maildir).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap();
-    let line = line.expect("no mail server: `cargo xtask test` fetches the Python package aiosmtpd that it needs");
+    let line =
+        line.expect("no mail server: `cargo xtask test` fetches the Python package aiosmtpd that it needs");
     (child, line.strip_prefix("listening on ").unwrap().to_owned())
 }
 
@@ -45,7 +46,10 @@ async fn a_campaign_arrives_in_a_maildir() {
     subjects.sort();
     subjects.dedup();
     assert_eq!(subjects.len(), 40);
-    assert!(subjects.contains(&("person-7@example.com".to_owned(), "News for s1".to_owned())), "{subjects:?}");
+    assert!(
+        subjects.contains(&("person-7@example.com".to_owned(), "News for s1".to_owned())),
+        "{subjects:?}"
+    );
     let found = world.printed(&["doctor"], &[]).await;
     assert!(found.contains("ok   mail"), "{found}");
     server.stop().await;

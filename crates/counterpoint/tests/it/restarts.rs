@@ -8,12 +8,12 @@ use crate::support::{World, app, campaign, ended, metric, people};
 const EVENTS: usize = 50;
 
 fn events(first: usize) -> EventsRequest {
-    let event = || Event::builder().event_type("viewed").timestamp("2026-11-24T10:00:00.000Z").build().unwrap();
+    let event = || Event::builder().event_type("viewed").timestamp("2026-11-24T10:00:00.000Z").build();
     let mut batch = EventsBatch::builder().endpoint(PublicEndpoint::builder().build());
     for number in first..first + EVENTS {
         batch = batch.events(format!("event-{number}"), event());
     }
-    EventsRequest::builder().batch_item("phone", batch.build().unwrap()).build().unwrap()
+    EventsRequest::builder().batch_item("phone", batch.build()).build()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,9 @@ use api::sigv4::{PathStyle, Signer, payload_hash};
 use aws_sdk_pinpoint::Client;
 use aws_sdk_pinpoint::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_pinpoint::types::{
-    ActivityResponse, CampaignEmailMessage, ChannelType, CreateApplicationRequest, EmailChannelRequest, EndpointBatchItem,
-    EndpointBatchRequest, MessageConfiguration, Schedule, WriteCampaignRequest, WriteSegmentRequest,
+    ActivityResponse, CampaignEmailMessage, ChannelType, CreateApplicationRequest, EmailChannelRequest,
+    EndpointBatchItem, EndpointBatchRequest, MessageConfiguration, Schedule, WriteCampaignRequest,
+    WriteSegmentRequest,
 };
 use domain::time::Timestamp;
 use hyper::HeaderMap;
@@ -165,7 +166,9 @@ impl Server {
         let headers = headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
         let head: String = headers.collect();
         let length = body.len();
-        let request = format!("{method} {path} HTTP/1.1\r\n{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\n{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -242,15 +245,22 @@ pub(crate) async fn people(sdk: &Client, app: &str, count: usize) {
                 .attributes("shard", vec![format!("s{}", number % 2)])
                 .build()
         };
-        let request = EndpointBatchRequest::builder().set_item(Some(chunk.iter().map(item).collect())).build();
-        sdk.update_endpoints_batch().application_id(app).endpoint_batch_request(request).send().await.unwrap();
+        let request =
+            EndpointBatchRequest::builder().set_item(Some(chunk.iter().map(item).collect())).build();
+        sdk.update_endpoints_batch()
+            .application_id(app)
+            .endpoint_batch_request(request)
+            .send()
+            .await
+            .unwrap();
     }
 }
 
 /// A campaign to everybody that starts at once.
 pub(crate) async fn campaign(sdk: &Client, app: &str) -> String {
     let segment = WriteSegmentRequest::builder().name("everybody").build();
-    let output = sdk.create_segment().application_id(app).write_segment_request(segment).send().await.unwrap();
+    let output =
+        sdk.create_segment().application_id(app).write_segment_request(segment).send().await.unwrap();
     let segment = output.segment_response.unwrap().id.unwrap();
     let email = CampaignEmailMessage::builder()
         .title("News for {{Attributes.shard}}")
@@ -263,14 +273,16 @@ pub(crate) async fn campaign(sdk: &Client, app: &str) -> String {
         .schedule(Schedule::builder().start_time("IMMEDIATE").build())
         .message_configuration(MessageConfiguration::builder().email_message(email).build())
         .build();
-    let output = sdk.create_campaign().application_id(app).write_campaign_request(request).send().await.unwrap();
+    let output =
+        sdk.create_campaign().application_id(app).write_campaign_request(request).send().await.unwrap();
     output.campaign_response.unwrap().id.unwrap()
 }
 
 /// The activity of a campaign once it has ended.
 pub(crate) async fn ended(sdk: &Client, app: &str, campaign: &str) -> ActivityResponse {
     let activity = async || {
-        let output = sdk.get_campaign_activities().application_id(app).campaign_id(campaign).send().await.unwrap();
+        let output =
+            sdk.get_campaign_activities().application_id(app).campaign_id(campaign).send().await.unwrap();
         let items = output.activities_response.unwrap().item.unwrap_or_default();
         items.into_iter().find(|activity| activity.state.as_deref() == Some("COMPLETED"))
     };

@@ -23,7 +23,7 @@ pub struct Arrival {
     pub may_create: bool,
 }
 
-/// Says that an endpoint is there and active, and nothing else of it: the empty `Endpoint` of PutEvents (spec/20 §1). Makes
+/// Says that an endpoint is there and active, and nothing else of it: the empty `Endpoint` of `PutEvents` (spec/20 §1). Makes
 /// it where there is none; one that exists keeps its status, date and request id.
 pub fn touch(
     audience: &mut Audience,
@@ -228,33 +228,33 @@ fn merge(
     user_attributes
 }
 
-fn replace<T: Clone>(kept: &mut Option<T>, sent: &Option<T>) {
-    if sent.is_some() {
-        kept.clone_from(sent);
+fn replace<T: Clone>(kept: &mut Option<T>, sent: Option<&T>) {
+    if let Some(sent) = sent {
+        *kept = Some(sent.clone());
     }
 }
 
 fn merge_demographic(kept: &mut Demographic, sent: &Demographic) {
     let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } =
         sent;
-    replace(&mut kept.app_version, app_version);
-    replace(&mut kept.locale, locale);
-    replace(&mut kept.make, make);
-    replace(&mut kept.model, model);
-    replace(&mut kept.model_version, model_version);
-    replace(&mut kept.platform, platform);
-    replace(&mut kept.platform_version, platform_version);
-    replace(&mut kept.timezone, timezone);
+    replace(&mut kept.app_version, app_version.as_ref());
+    replace(&mut kept.locale, locale.as_ref());
+    replace(&mut kept.make, make.as_ref());
+    replace(&mut kept.model, model.as_ref());
+    replace(&mut kept.model_version, model_version.as_ref());
+    replace(&mut kept.platform, platform.as_ref());
+    replace(&mut kept.platform_version, platform_version.as_ref());
+    replace(&mut kept.timezone, timezone.as_ref());
 }
 
 fn merge_location(kept: &mut Location, sent: &Location) {
     let Location { city, country, latitude, longitude, postal_code, region } = sent;
-    replace(&mut kept.city, city);
-    replace(&mut kept.country, country);
-    replace(&mut kept.latitude, latitude);
-    replace(&mut kept.longitude, longitude);
-    replace(&mut kept.postal_code, postal_code);
-    replace(&mut kept.region, region);
+    replace(&mut kept.city, city.as_ref());
+    replace(&mut kept.country, country.as_ref());
+    replace(&mut kept.latitude, latitude.as_ref());
+    replace(&mut kept.longitude, longitude.as_ref());
+    replace(&mut kept.postal_code, postal_code.as_ref());
+    replace(&mut kept.region, region.as_ref());
 }
 
 /// What makes the merged endpoint unacceptable (spec/97 §6.2 has the texts).

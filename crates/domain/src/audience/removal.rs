@@ -1,7 +1,9 @@
 //! Endpoints, users and attribute names that go (spec/10-endpoints-users.md §6, §7).
 
-use super::{AttributeKind, Audience, NotLoaded, Row, folded_address, glob_matches};
-use crate::endpoints::Endpoint;
+use std::collections::BTreeSet;
+
+use super::{AttributeKind, Audience, BLOCKED_BYTES_MAX, NotLoaded, Row, folded_address, glob_matches};
+use crate::endpoints::{Endpoint, Invalid};
 
 /// Removes an endpoint, its link and its claim on an address. Answers what was removed; `None` if there was none.
 pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<Endpoint>, NotLoaded> {
@@ -70,14 +72,29 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     Ok(user.endpoints.len())
 }
 
-/// Stops capturing names that match the globs, and counting them. Values that are there stay (spec/97 C10).
-pub fn block_attributes(audience: &mut Audience, kind: AttributeKind, patterns: &[String]) {
+/// Stops capturing names that match the globs, and counting them. Values that are there stay (spec/97 C10). Refused when
+/// there would be too many: the summary has to stay small, and every name is matched with all of them.
+pub fn block_attributes(
+    audience: &mut Audience,
+    kind: AttributeKind,
+    patterns: &[String],
+) -> Result<(), Invalid> {
     if audience.summary.deleted {
-        return;
+        return Ok(());
+    }
+    let is_new =
+        |pattern: &&String| !audience.summary.blocked.get(&kind).is_some_and(|set| set.contains(*pattern));
+    let new: BTreeSet<&String> = patterns.iter().filter(is_new).collect();
+    let blocked = audience.summary.blocked.values().flatten().chain(new);
+    if blocked.map(String::len).sum::<usize>() > BLOCKED_BYTES_MAX {
+        let message =
+            format!("Too many attributes are removed: their names have at most {BLOCKED_BYTES_MAX} bytes");
+        return Err(Invalid::new(message));
     }
     let is_blocked = |name: &str| patterns.iter().any(|pattern| glob_matches(pattern, name));
     audience.summary.names.retain(|(of, name)| *of != kind || !is_blocked(name));
     audience.names_changed = true;
     audience.summary.blocked.entry(kind).or_default().extend(patterns.iter().cloned());
     audience.summary_dirty = true;
+    Ok(())
 }

@@ -240,7 +240,7 @@ fn what_is_missing_is_named() {
 #[test]
 fn an_application_keeps_at_most_250_names_and_blocked_names_are_not_captured() {
     let mut world = World::new();
-    block_attributes(&mut world.audience, AttributeKind::Endpoint, &["secret*".to_owned()]);
+    block_attributes(&mut world.audience, AttributeKind::Endpoint, &["secret*".to_owned()]).unwrap();
     world.update("e", r#"{"Attributes":{"secret_pin":["1"],"open":["2"]}}"#).unwrap();
     assert_eq!(world.show("e")["Attributes"], serde_json::json!({"open": ["2"]}));
     for number in 0..249 {
@@ -251,7 +251,8 @@ fn an_application_keeps_at_most_250_names_and_blocked_names_are_not_captured() {
     // A blocked name is counted no longer; its like of another kind is.
     let before = world.get("e").metrics.clone();
     world.audience.settle();
-    block_attributes(&mut world.audience, AttributeKind::Metric, &["m1".to_owned(), "m20*".to_owned()]);
+    block_attributes(&mut world.audience, AttributeKind::Metric, &["m1".to_owned(), "m20*".to_owned()])
+        .unwrap();
     assert!(world.audience.names_changed);
     assert_eq!(world.audience.summary.names.len(), 250 - 12);
     assert_eq!(world.get("e").metrics, before, "values stay");
@@ -311,7 +312,7 @@ fn deleting_frees_the_address_and_the_user() {
     assert!(world.audience.users["u"].value.is_none());
     assert!(world.audience.addresses.values().all(|slot| slot.value.is_none()));
     assert_eq!(world.audience.summary.endpoints, 0);
-    world.update("a", r#"{}"#).unwrap();
+    world.update("a", "{}").unwrap();
     assert_eq!(world.get("a").ordinal, 2, "ordinals are never given out again");
 }
 
@@ -349,7 +350,8 @@ fn the_rows_that_one_update_changes_are_bounded_and_counted() {
         let names = (0..80).map(|number| (format!("{prefix}{number}"), serde_json::json!(values)));
         serde_json::Value::Object(names.collect())
     };
-    let id = |number: usize| format!("{number}{}", "ä".repeat(crate::endpoints::ENDPOINT_ID_CHARACTERS_MAX - 2));
+    let id =
+        |number: usize| format!("{number}{}", "ä".repeat(crate::endpoints::ENDPOINT_ID_CHARACTERS_MAX - 2));
     let mut fat = serde_json::json!({"ChannelType": "GCM", "Attributes": attributes("a")});
     fat["User"] = serde_json::json!({"UserId": "one", "UserAttributes": attributes("u")});
     for number in 0..crate::endpoints::ENDPOINTS_PER_USER_MAX {
@@ -375,7 +377,8 @@ fn the_rows_that_one_update_changes_are_bounded_and_counted() {
 #[test]
 fn a_user_has_a_size_too() {
     let mut world = World::new();
-    let names = |prefix: &str| (0..80).map(|number| (format!("{prefix}{number}"), "x".repeat(100).into())).collect();
+    let names =
+        |prefix: &str| (0..80).map(|number| (format!("{prefix}{number}"), "x".repeat(100).into())).collect();
     let update = |prefix: &str| {
         let attributes = serde_json::Value::Object(names(prefix));
         serde_json::json!({"User": {"UserId": "u", "UserAttributes": attributes}}).to_string()
@@ -395,7 +398,21 @@ fn a_deleted_application_is_not_changed_any_more() {
     assert!(world.update("e", r#"{"OptOut":"ALL"}"#).is_err());
     assert_eq!(delete_endpoint(&mut world.audience, "e").unwrap(), None);
     assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 0);
-    block_attributes(&mut world.audience, AttributeKind::Endpoint, &["*".to_owned()]);
+    block_attributes(&mut world.audience, AttributeKind::Endpoint, &["*".to_owned()]).unwrap();
     assert_eq!(world.audience.dirty_bytes, 0);
     assert!(!world.audience.summary_dirty && world.audience.summary.blocked.is_empty());
+}
+
+#[test]
+fn what_is_blocked_has_a_size_too() {
+    let mut world = World::new();
+    let patterns =
+        |from: usize| (from..from + 100).map(|number| format!("{number}{}", "x".repeat(100))).collect();
+    let mut block =
+        |patterns: Vec<String>| block_attributes(&mut world.audience, AttributeKind::Metric, &patterns);
+    block(patterns(100)).unwrap();
+    block(patterns(100)).unwrap();
+    let Invalid(message) = block(patterns(200)).unwrap_err();
+    assert!(message.starts_with("Too many attributes are removed"), "{message}");
+    assert_eq!(world.audience.summary.blocked[&AttributeKind::Metric].len(), 100);
 }

@@ -12,11 +12,11 @@ use crate::time::Timestamp;
 const CAP_MAX: i32 = 100;
 /// The largest rate.
 const MESSAGES_PER_SECOND_MAX: i32 = 20_000;
-/// The shortest MaximumDuration.
+/// The shortest `MaximumDuration`.
 const MAXIMUM_DURATION_SECONDS_MIN: i32 = 60;
 
 impl Plan {
-    /// Reads a WriteCampaignRequest, JSON.
+    /// Reads a `WriteCampaignRequest`, JSON.
     pub fn parse_document(document: &str) -> Result<Self, Invalid> {
         let request = serde_json::from_str(document).map_err(|error| Invalid::new(error.to_string()))?;
         Self::parse(&request)

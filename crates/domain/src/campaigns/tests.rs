@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::endpoints::{Demographic, Invalid, Location};
 use crate::ids::{EndpointId, RequestId};
@@ -33,11 +35,11 @@ fn endpoint(cohort: u8) -> Endpoint {
         channel_type: Some(ChannelType::Email),
         address: Some("a@b.c".to_owned()),
         user_id: None,
-        attributes: Default::default(),
-        metrics: Default::default(),
+        attributes: BTreeMap::default(),
+        metrics: BTreeMap::default(),
         demographic: Demographic::default(),
         location: Location::default(),
-        loose_user_attributes: Default::default(),
+        loose_user_attributes: BTreeMap::default(),
     }
 }
 
@@ -148,7 +150,7 @@ fn quiet_time_is_local_and_wraps_midnight() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     for (json, reason) in [
-        (r#"{}"#.to_owned(), "Missing Name"),
+        ("{}".to_owned(), "Missing Name"),
         (r#"{"Name":"n"}"#.to_owned(), "Missing SegmentId"),
         (r#"{"Name":"n","SegmentId":"s"}"#.to_owned(), "Missing Schedule"),
         (r#"{"Name":"n","SegmentId":"s","Schedule":{"StartTime":"soon"}}"#.to_owned(), "StartTime"),

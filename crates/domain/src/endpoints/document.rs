@@ -1,11 +1,11 @@
-//! The endpoint as the wire shows it: EndpointResponse.
+//! The endpoint as the wire shows it: `EndpointResponse`.
 
 use serde_json::{Map, Value, json};
 
 use super::{Endpoint, EndpointStatus, OptOut, User};
 use crate::ids::AppId;
 
-/// EndpointResponse as JSON (spec/10 §1): what GetEndpoint answers, an export writes and a template reads. `Attributes`,
+/// `EndpointResponse` as JSON (spec/10 §1): what `GetEndpoint` answers, an export writes and a template reads. `Attributes`,
 /// `Metrics` and `User` are always there; `Demographic` and `Location` only once something was said of them.
 pub fn document(app: &AppId, endpoint: &Endpoint, user: Option<&User>) -> Value {
     let mut document = Map::new();

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Demographic, Endpoint, EndpointUpdate, Location, User, Values};
+use crate::ids::UserId;
 
 /// Bytes of a number.
 const NUMBER_BYTES: usize = 8;
@@ -13,7 +14,7 @@ impl Endpoint {
     /// Bytes that count towards [`super::ENDPOINT_BYTES_MAX`].
     pub fn bytes(&self) -> usize {
         text(self.address.as_deref())
-            + text(self.user_id.as_ref().map(|id| id.as_str()))
+            + text(self.user_id.as_ref().map(UserId::as_str))
             + attributes(&self.attributes)
             + attributes(&self.loose_user_attributes)
             + metrics(&self.metrics)

@@ -13,7 +13,7 @@ use crate::audience::AttributeKind;
 use crate::channels::ChannelType;
 use crate::time::Timestamp;
 
-/// The body of UpdateEndpoint, an item of UpdateEndpointsBatch, the `Endpoint` of a PutEvents item, a line of an import.
+/// The body of `UpdateEndpoint`, an item of `UpdateEndpointsBatch`, the `Endpoint` of a `PutEvents` item, a line of an import.
 /// A member that is absent or null changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -206,8 +206,8 @@ impl<'de> Visitor<'de> for EventsSeed<'_> {
 #[derive(Default)]
 struct CheckedEvent<'a> {
     event_type: Option<Cow<'a, str>>,
-    /// `Some(None)`: sent, and not a date.
-    timestamp: Option<Option<Timestamp>>,
+    /// `None`: not sent.
+    timestamp: Option<Result<Timestamp, EventFault>>,
     keys: KeyCheck<'a>,
     empty_sdk_version: bool,
     session_fault: Option<EventFault>,
@@ -216,7 +216,7 @@ struct CheckedEvent<'a> {
 impl<'a> CheckedEvent<'a> {
     fn item(self, id: Cow<'a, str>) -> EventItem<'a> {
         let fault = self.fault();
-        let timestamp = self.timestamp.flatten().unwrap_or_default();
+        let timestamp = self.timestamp.and_then(Result::ok).unwrap_or_default();
         let event_type = self.event_type.unwrap_or_default();
         let new_names = if fault.is_none() { self.keys.new_names } else { Vec::new() };
         EventItem { id, event_type, timestamp, fault, new_names }
@@ -231,8 +231,8 @@ impl<'a> CheckedEvent<'a> {
         }
         match self.timestamp {
             None => return Some(EventFault::MissingTimestamp),
-            Some(None) => return Some(EventFault::BadTimestamp),
-            Some(Some(_)) => {}
+            Some(Err(fault)) => return Some(fault),
+            Some(Ok(_)) => {}
         }
         if self.keys.count > EVENT_KEYS_MAX {
             return Some(EventFault::TooManyKeys);
@@ -290,12 +290,12 @@ fn read_member<'de, A: MapAccess<'de>>(
         "EventType" => {
             event.event_type = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0);
             if let Some(event_type) = &event.event_type {
-                event.keys.name(known, NameKind::Type, event_type);
+                event.keys.name(known, NameKind::Type, event_type.clone());
             }
         }
         "Timestamp" => {
             let text = map.next_value::<Option<Text<'de>>>()?;
-            event.timestamp = text.map(|text| Timestamp::parse(&text.0));
+            event.timestamp = text.map(|text| Timestamp::parse(&text.0).ok_or(EventFault::BadTimestamp));
         }
         "Attributes" => map.next_value_seed(OrNull(AttributesSeed(&mut event.keys, known)))?,
         "Metrics" => map.next_value_seed(OrNull(MetricsSeed(&mut event.keys, known)))?,
@@ -327,18 +327,18 @@ struct KeyCheck<'a> {
 }
 
 impl<'a> KeyCheck<'a> {
-    fn key(&mut self, known: Option<&NameHashes>, kind: NameKind, key: &Cow<'a, str>) {
+    fn key(&mut self, known: Option<&NameHashes>, kind: NameKind, key: Cow<'a, str>) {
         self.count += 1;
-        self.key_too_long |= is_longer(key, EVENT_KEY_CHARACTERS_MAX);
+        self.key_too_long |= is_longer(&key, EVENT_KEY_CHARACTERS_MAX);
         self.name(known, kind, key);
     }
 
-    fn name(&mut self, known: Option<&NameHashes>, kind: NameKind, name: &Cow<'a, str>) {
+    fn name(&mut self, known: Option<&NameHashes>, kind: NameKind, name: Cow<'a, str>) {
         // An event with more names is refused anyway.
         if self.new_names.len() <= EVENT_KEYS_MAX
-            && known.is_some_and(|known| !known.contains(kind as u8, name))
+            && known.is_some_and(|known| !known.contains(kind as u8, &name))
         {
-            self.new_names.push((kind, name.clone()));
+            self.new_names.push((kind, name));
         }
     }
 }
@@ -389,7 +389,7 @@ impl<'de> Visitor<'de> for AttributesSeed<'_, 'de> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(key)) = map.next_key()? {
-            self.0.key(self.1, NameKind::AttributeKey, &key);
+            self.0.key(self.1, NameKind::AttributeKey, key);
             if let Some(Text(value)) = map.next_value::<Option<Text<'de>>>()? {
                 self.0.value_too_long |= is_longer(&value, EVENT_VALUE_CHARACTERS_MAX);
             }
@@ -416,7 +416,7 @@ impl<'de> Visitor<'de> for MetricsSeed<'_, 'de> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(key)) = map.next_key()? {
-            self.0.key(self.1, NameKind::MetricKey, &key);
+            self.0.key(self.1, NameKind::MetricKey, key);
             map.next_value::<Option<f64>>()?;
         }
         Ok(())

@@ -45,7 +45,7 @@ fn each_kind_of_dimension_selects_as_the_service_does() {
         last_active: NOW.minus(Duration::from_hours(48)),
     };
     for (dimensions, belongs) in [
-        (r#"{}"#, true),
+        ("{}", true),
         (r#"{"Attributes":{"plan":{"Values":["pro"]}}}"#, true),
         (r#"{"Attributes":{"plan":{"Values":["free","team"],"AttributeType":"INCLUSIVE"}}}"#, true),
         (r#"{"Attributes":{"plan":{"Values":["free"],"AttributeType":"EXCLUSIVE"}}}"#, true),

@@ -14,9 +14,7 @@ use domain::time::Timestamp;
 use serde_json::Value;
 use store::tables::audiences::{EndpointRef, endpoint_key, ordinal_key, user_key};
 use store::tables::campaigns::{CampaignState, received_key, state_key};
-use store::tables::outbox::{
-    CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key,
-};
+use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, KvError, Version};
 
@@ -123,7 +121,12 @@ impl Dispatcher {
         for (recipient, id) in recipients.iter().zip(folded) {
             let row = if id.is_some() { rows.next().flatten() } else { None };
             let endpoint = row.map(|row| decode::<Endpoint>(&row.value)).transpose()?;
-            known.push(Known { recipient: recipient.clone(), endpoint, user: None, received: Received::default() });
+            known.push(Known {
+                recipient: recipient.clone(),
+                endpoint,
+                user: None,
+                received: Received::default(),
+            });
         }
         self.load_users(app, &mut known).await?;
         Ok(known)
@@ -141,7 +144,8 @@ impl Dispatcher {
 
     /// Loads what caps count. A retry is counted already: it is not held against itself.
     async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
-        let in_run = |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
+        let in_run =
+            |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
         let keys: Vec<Key> = known
             .iter()
             .filter(|known| matches!(known.recipient, Recipient::Ordinal(_)))
@@ -262,7 +266,9 @@ pub fn delivery_id(page: &str, recipient: &Recipient) -> String {
     let first_page = first_page(page);
     let recipient = match recipient {
         Recipient::Ordinal(ordinal) => format!("o{ordinal}"),
-        Recipient::Endpoint { endpoint, user } => format!("e{endpoint}/{}", user.as_deref().unwrap_or_default()),
+        Recipient::Endpoint { endpoint, user } => {
+            format!("e{endpoint}/{}", user.as_deref().unwrap_or_default())
+        }
         Recipient::Address(address) => format!("a{address}"),
     };
     crate::ids::derived(&[first_page, &recipient])

@@ -36,8 +36,17 @@ pub(super) struct Content {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    Campaign { plan: Plan, campaign: String, mails: Vec<Option<Mail>> },
-    Direct { request: DirectRequest, mail: Option<Mail>, email: Option<DirectEmail>, overrides: Overrides },
+    Campaign {
+        plan: Plan,
+        campaign: String,
+        mails: Vec<Option<Mail>>,
+    },
+    Direct {
+        request: Box<DirectRequest>,
+        mail: Option<Mail>,
+        email: Option<DirectEmail>,
+        overrides: Overrides,
+    },
     /// The campaign or its segment was deleted: everybody is skipped.
     Gone,
     /// What it is made of cannot be read: everybody is skipped, with these words.
@@ -194,7 +203,7 @@ impl Reader<'_> {
         let row: Option<Request> = self.get(request_key(SHARD, request)).await?;
         // Kept until after its pages have expired.
         let Request(document) = row.ok_or_else(|| KvError::Corrupt("the request is gone".to_owned()))?;
-        let request: DirectRequest =
+        let request: Box<DirectRequest> =
             serde_json::from_str(&document).map_err(|error| KvError::Corrupt(error.to_string()))?;
         let overrides = Overrides::compile(&request);
         let email = match request.email() {
@@ -253,7 +262,11 @@ impl Reader<'_> {
         Ok(compile(content, &template))
     }
 
-    async fn template(&mut self, app: &AppKey, reference: &TemplateRef) -> Result<Option<EmailTemplate>, KvError> {
+    async fn template(
+        &mut self,
+        app: &AppKey,
+        reference: &TemplateRef,
+    ) -> Result<Option<EmailTemplate>, KvError> {
         let resolved = templates::resolve(self.kv, &app.account, "EMAIL", reference).await?;
         self.rows.extend(resolved.rows);
         let Some(body) = resolved.body else { return Ok(None) };

@@ -25,12 +25,20 @@ pub(super) struct Particular {
 
 impl Overrides {
     pub(super) fn compile(request: &DirectRequest) -> Self {
-        let DirectRequest { message_configuration: _, template_configuration: _, addresses, endpoints, users } =
-            request;
+        let DirectRequest {
+            message_configuration: _,
+            template_configuration: _,
+            addresses,
+            endpoints,
+            users,
+        } = request;
         let compiled = |id: &String, overrides: messages::Overrides| (id.clone(), compile(overrides));
         Self {
             addresses: addresses.iter().map(|(id, it)| compiled(id, it.into())).collect(),
-            endpoints: endpoints.iter().map(|(id, it)| compiled(&folded(id).into_owned(), it.into())).collect(),
+            endpoints: endpoints
+                .iter()
+                .map(|(id, it)| compiled(&folded(id).into_owned(), it.into()))
+                .collect(),
             users: users.iter().map(|(id, it)| compiled(id, it.into())).collect(),
         }
     }

@@ -211,7 +211,8 @@ mod tests {
         kv.commit(batch, store::Durability::Durable).await.unwrap();
         let queues = Queues::default();
         queues.load(&kv, LANE).await.unwrap();
-        let found: Vec<_> = queues.turns(LANE).queues.iter().map(|(queue, entry)| (queue.clone(), entry.from)).collect();
+        let found: Vec<_> =
+            queues.turns(LANE).queues.iter().map(|(queue, entry)| (queue.clone(), entry.from)).collect();
         assert_eq!(found, [(queue("a/1"), Timestamp(7)), (queue("b/2"), Timestamp(3))]);
     }
 }

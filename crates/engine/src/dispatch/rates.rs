@@ -36,7 +36,8 @@ impl Rates {
             self.campaigns = HashMap::new();
         }
         let mut of_campaign = campaign.map(|(campaign, per_second)| {
-            let rate = self.campaigns.entry(campaign.to_owned()).or_insert_with(|| Rate::new(per_second, now_ms));
+            let rate =
+                self.campaigns.entry(campaign.to_owned()).or_insert_with(|| Rate::new(per_second, now_ms));
             rate.change(per_second, now_ms);
             &mut rate.bucket
         });
@@ -66,7 +67,10 @@ impl Rates {
 
 impl Rate {
     fn new(per_second: u32, now_ms: u64) -> Self {
-        Self { per_second, bucket: TokenBucket::new(per_second, Duration::from_secs(1), burst(per_second), now_ms) }
+        Self {
+            per_second,
+            bucket: TokenBucket::new(per_second, Duration::from_secs(1), burst(per_second), now_ms),
+        }
     }
 
     fn change(&mut self, per_second: u32, now_ms: u64) {

@@ -21,15 +21,20 @@ pub async fn recover(engine: &Engine) -> Result<u64, DispatchError> {
         let rows = engine.kv.scan(range, SCAN_ROWS).await?;
         for (_, row) in &rows {
             let intent: Intent = decode(&row.value).map_err(store::KvError::from)?;
-            let fates: Vec<Fate> = intent.deliveries.iter().map(|delivery| Fate {
-                status: delivery.skipped.unwrap_or(SendStatus::Unknown),
-                attempt: intent.attempt,
-                code: None,
-                detail: delivery
-                    .skipped
-                    .map_or_else(|| "the server stopped during the hand-off".to_owned(), |_| delivery.detail.clone()),
-                retry_at: None,
-            }).collect();
+            let fates: Vec<Fate> = intent
+                .deliveries
+                .iter()
+                .map(|delivery| Fate {
+                    status: delivery.skipped.unwrap_or(SendStatus::Unknown),
+                    attempt: intent.attempt,
+                    code: None,
+                    detail: delivery.skipped.map_or_else(
+                        || "the server stopped during the hand-off".to_owned(),
+                        |_| delivery.detail.clone(),
+                    ),
+                    retry_at: None,
+                })
+                .collect();
             unknown += fates.iter().filter(|fate| fate.status == SendStatus::Unknown).count() as u64;
             append(engine, &intent, &fates).await?;
         }

@@ -51,7 +51,8 @@ pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
 /// A hand-off that was not made: costs no attempt, so the retry is made with the number of this one. Ends at the message's
 /// expiry.
 fn put_off(intent: &Intent, retry_at: Timestamp, detail: &str) -> Fate {
-    let fate = |status, attempt, retry_at| Fate { status, attempt, code: None, detail: detail.to_owned(), retry_at };
+    let fate =
+        |status, attempt, retry_at| Fate { status, attempt, code: None, detail: detail.to_owned(), retry_at };
     if retry_at > intent.expires {
         return fate(SendStatus::Throttled, intent.attempt, None);
     }
@@ -113,9 +114,7 @@ async fn record(sender: &Sender, intent: &Intent, fates: &[Fate]) -> Result<(), 
 /// Appends the outcome of an intent.
 pub(super) async fn append(engine: &crate::Engine, intent: &Intent, fates: &[Fate]) -> Result<(), LogError> {
     let campaign = match &intent.source {
-        Source::Campaign { campaign, version, run } => {
-            Some(CampaignRef { campaign, version: *version, run })
-        }
+        Source::Campaign { campaign, version, run } => Some(CampaignRef { campaign, version: *version, run }),
         Source::Direct { .. } => None,
     };
     let items = intent.deliveries.iter().zip(fates).map(|(delivery, fate)| records::Outcome {
@@ -197,7 +196,9 @@ impl Sender {
         let none = domain::rendering::Substitutions::new();
         let message = direct.map_or(&none, |direct| &direct.substitutions);
         let particular = content.particular(&delivery.recipient)?;
-        let rendered = mail.render(document, message, particular, missing, &context).map_err(|error| error.to_string())?;
+        let rendered = mail
+            .render(document, message, particular, missing, &context)
+            .map_err(|error| error.to_string())?;
         let from = rendered.from.or_else(|| content.email_from.clone());
         Ok(Email {
             delivery_id: DeliveryId::new(&delivery.id),
@@ -246,7 +247,8 @@ impl Sender {
     fn backoff(&self, attempt: u16, delivery: &str) -> Duration {
         let doublings = u32::from(attempt.saturating_sub(1)).min(20);
         let whole = self.options.backoff.saturating_mul(1 << doublings).min(self.options.backoff_max);
-        let share = delivery.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let share =
+            delivery.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
         whole / 2 + (whole / 2).mul_f64(f64::from(share % 1_000) / 1_000.0)
     }
 }

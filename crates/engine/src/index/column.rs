@@ -68,15 +68,12 @@ impl Column {
         let list: Arc<[String]> = values.into();
         self.text_bytes += text_bytes(&list);
         let entry = Entry { list: Arc::clone(&list), rows: 1 };
-        let code = match self.free.pop() {
-            Some(code) => {
-                self.entries[code as usize - 1] = entry;
-                code
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32
-            }
+        let code = if let Some(code) = self.free.pop() {
+            self.entries[code as usize - 1] = entry;
+            code
+        } else {
+            self.entries.push(entry);
+            self.entries.len() as u32
         };
         self.by_list.insert(list, code);
         if values.len() > 1 {
@@ -131,12 +128,9 @@ impl Column {
 
     /// The verdict for each code, the absent value first.
     fn judge(&self, test: &ValueTest) -> Vec<bool> {
-        let listed = match test {
-            ValueTest::Inclusive(listed) | ValueTest::Exclusive(listed) => listed,
-            _ => {
-                let lists = self.entries.iter().map(|entry| test.matches(&entry.list));
-                return std::iter::once(test.matches(&[])).chain(lists).collect();
-            }
+        let (ValueTest::Inclusive(listed) | ValueTest::Exclusive(listed)) = test else {
+            let lists = self.entries.iter().map(|entry| test.matches(&entry.list));
+            return std::iter::once(test.matches(&[])).chain(lists).collect();
         };
         // Equality finds lists of one value by their hash.
         let otherwise = matches!(test, ValueTest::Exclusive(_));

@@ -1,22 +1,13 @@
 //! Events: repeats recognised, activity remembered, events counted.
 
-use std::borrow::Cow;
-
 use domain::events::{EventBatch, EventItem};
+pub(super) use domain::ids::folded;
 use domain::records::{Body, Record};
 use domain::time::Timestamp;
 use store::Position;
 
 use super::window::Window;
 use super::working::app_key;
-
-/// The key form of an endpoint id, borrowed where it is folded already.
-pub(super) fn folded(id: &str) -> Cow<'_, str> {
-    if id.is_ascii() && !id.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Cow::Borrowed(id);
-    }
-    Cow::Owned(id.to_lowercase())
-}
 
 /// Adds a record's events to the window, as folding did before the restart.
 pub(super) fn remember(window: &mut Window, record: &Record<'_>, position: Position, arrival: Timestamp) {

@@ -135,7 +135,10 @@ impl Folder<'_> {
 
     pub(super) fn block_attributes(&mut self, kind: AttributeKind, patterns: &[&str]) {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        audience::block_attributes(self.working.audience(&self.app), kind, &patterns);
+        let blocked = audience::block_attributes(self.working.audience(&self.app), kind, &patterns);
+        if let Err(Invalid(message)) = blocked {
+            self.working.refuse(self.position, 0, message);
+        }
     }
 
     /// Nothing more is taken for the application; its rows are removed by a due task ([`crate::apps`]).

@@ -22,7 +22,7 @@ const RETRY_LIFE: Duration = Duration::from_hours(72);
 impl Folder<'_> {
     pub(super) async fn outcomes(&mut self, record: &Outcomes<'_>) -> Result<(), KvError> {
         let key = intent_key(SHARD, record.page, record.from);
-        self.load(&[key.clone()], false).await?;
+        self.load(std::slice::from_ref(&key), false).await?;
         let Some(intent) = self.working.get::<Intent>(&key)? else { return Ok(()) };
         self.working.delete(key);
         // Nothing is written for an application that is gone: its rows may be removed already.
@@ -92,7 +92,7 @@ impl Folder<'_> {
     async fn count(&mut self, campaign: &CampaignRef<'_>, items: &[Outcome<'_>]) -> Result<(), KvError> {
         let key = progress_key(&self.app, campaign.campaign, campaign.run);
         // A run that is cut short, or a campaign that is deleted, changes the row too.
-        self.load(&[key.clone()], true).await?;
+        self.load(std::slice::from_ref(&key), true).await?;
         let Some(mut progress) = self.working.get::<Progress>(&key)? else { return Ok(()) };
         for item in items.iter().filter(|item| item.status.is_final()) {
             let treatment = usize::from(item.treatment);
@@ -113,7 +113,7 @@ impl Folder<'_> {
     /// Everybody in the run's audience has a final outcome.
     async fn complete(&mut self, campaign: &CampaignRef<'_>) -> Result<(), KvError> {
         let key = state_key(&self.app, campaign.campaign);
-        self.load(&[key.clone()], true).await?;
+        self.load(std::slice::from_ref(&key), true).await?;
         let Some(mut state) = self.working.get::<CampaignState>(&key)? else { return Ok(()) };
         if state.run.as_deref() == Some(campaign.run) && state.status == Status::Executing {
             state.status = Status::Completed;
@@ -125,7 +125,11 @@ impl Folder<'_> {
 
 /// A message that was tried once is not tried forever, even where the run itself never expires.
 fn expires(intent: &Intent) -> Timestamp {
-    if outbox::is_retry(&intent.page) { intent.expires } else { intent.expires.min(intent.at.plus(RETRY_LIFE)) }
+    if outbox::is_retry(&intent.page) {
+        intent.expires
+    } else {
+        intent.expires.min(intent.at.plus(RETRY_LIFE))
+    }
 }
 
 /// The page of a retry is named after the first page of its recipients, whose deliveries it goes on with, and what it

@@ -156,6 +156,19 @@ async fn a_step_that_cannot_commit_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_window_that_is_rebuilt_holds_what_it_held() {
+    let world = World::new();
+    let mut projector = Projector::open(world.engine.clone()).await.unwrap();
+    world.events("a", 1, &[1, 2]).await;
+    world.append("b", Body::AppDeleted).await;
+    world.events("b", 1, &[1, 2]).await;
+    fold_all(&mut projector).await;
+    assert_eq!(projector.window.events(), 4);
+    let rebuilt = Projector::open(world.engine.clone()).await.unwrap();
+    assert_eq!(rebuilt.window.events(), 4);
+}
+
+#[tokio::test]
 async fn a_projection_that_was_overtaken_ends() {
     let world = World::new();
     let mut first = Projector::open(world.engine.clone()).await.unwrap();

@@ -135,6 +135,11 @@ impl Window {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn events(&self) -> usize {
+        self.fingerprints.len()
+    }
+
     /// The number of the next event.
     fn next(&self) -> u64 {
         self.first + self.fingerprints.len() as u64
@@ -170,7 +175,9 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 
     fn write_u64(&mut self, key: u64) {

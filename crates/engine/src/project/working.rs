@@ -141,18 +141,15 @@ impl Working {
         let bytes =
             |value: &Option<Arc<[u8]>>| key.as_bytes().len() + value.as_ref().map_or(0, |value| value.len());
         self.raw_bytes += bytes(&value);
-        match self.raw.get_mut(&key) {
-            Some(row) => {
-                if row.dirty {
-                    self.raw_bytes -= bytes(&row.value);
-                }
-                row.value = value;
-                row.dirty = true;
+        if let Some(row) = self.raw.get_mut(&key) {
+            if row.dirty {
+                self.raw_bytes -= bytes(&row.value);
             }
-            None => {
-                let row = RawRow { value, version: Version::ABSENT, dirty: true, guarded: false };
-                self.raw.insert(key, row);
-            }
+            row.value = value;
+            row.dirty = true;
+        } else {
+            let row = RawRow { value, version: Version::ABSENT, dirty: true, guarded: false };
+            self.raw.insert(key, row);
         }
     }
 
@@ -163,12 +160,11 @@ impl Working {
         let Some(counts) = self.counts.get_mut(app) else { return };
         let counts = counts.entry(day).or_default();
         // Most events repeat a type: no text is made for them.
-        match counts.get_mut(event_type) {
-            Some(count) => *count += 1,
-            None => {
-                self.raw_bytes += COUNT_BYTES;
-                counts.insert(event_type.to_owned(), 1);
-            }
+        if let Some(count) = counts.get_mut(event_type) {
+            *count += 1;
+        } else {
+            self.raw_bytes += COUNT_BYTES;
+            counts.insert(event_type.to_owned(), 1);
         }
     }
 

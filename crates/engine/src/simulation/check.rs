@@ -3,24 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use domain::audience::{AppKey, Summary};
 use domain::campaigns::{DAILY_PERIOD, Limits, Plan};
 use domain::endpoints::{Endpoint, EndpointStatus, OptOut};
 use domain::records::{Body, Record, SendStatus};
 use domain::time::Timestamp;
 use store::kv::memory::MemoryKv;
-use store::tables::audiences::{endpoint_key, ordinal_key};
-use store::tables::campaigns::{CampaignState, Progress, Status, progresses, runs, state_key, states};
+use store::tables::audiences::{endpoint_key, ordinal_key, summary_key};
+use store::tables::campaigns::{CampaignState, Progress, Status, runs, state_key, states};
 use store::tables::definitions;
 use store::tables::outbox::{Intent, Lane, Recipient, Source, intents, is_retry, pages};
 use store::value::decode;
 use store::{Key, Kv, KvError, Log, Position, Table};
 
-use super::World;
+use super::{ROWS_MAX, World};
 use crate::SHARD;
 use crate::project::{Projector, Step};
-
-/// Rows that a world has of anything, at most.
-const ROWS_MAX: usize = 1_000_000;
 
 /// An invariant that does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +43,12 @@ pub(super) struct Allowed {
     at: Timestamp,
 }
 
+/// The application that a row of an audience belongs to.
+fn app_of(key: &Key) -> Option<AppKey> {
+    let mut components = key.components();
+    Some(AppKey { account: components.text()?.into(), app: components.text()?.into() })
+}
+
 fn broken<T>(text: String) -> Result<T, Violation> {
     Err(Violation::Broken(text))
 }
@@ -53,11 +57,12 @@ impl World {
     /// Every recipient that a claim hands over may be messaged now.
     pub(super) async fn check_claim(&mut self, intent: &Intent) -> Result<(), Violation> {
         let Source::Campaign { campaign, version, .. } = &intent.source else { return Ok(()) };
-        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let app = &intent.app;
+        let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
         let body = definitions.body(&*self.kv, campaign, *version).await?;
         for delivery in intent.deliveries.iter().filter(|delivery| delivery.skipped.is_none()) {
             let Some(body) = &body else { return broken(format!("{campaign} is deleted and still sends")) };
-            let state = self.kv.get(&state_key(&self.app, campaign)).await?;
+            let state = self.kv.get(&state_key(app, campaign)).await?;
             let state: Option<CampaignState> =
                 state.map(|row| decode(&row.value)).transpose().map_err(KvError::from)?;
             if state.is_none_or(|state| state.status == Status::Deleted) {
@@ -67,7 +72,7 @@ impl World {
                 Plan::parse_document(&body.document).map_err(|error| Violation::Failed(error.to_string()))?;
             plan.limits = plan.limits.or_defaults(&Limits::default());
             let Recipient::Ordinal(ordinal) = delivery.recipient else { continue };
-            let endpoint = self.endpoint(ordinal).await?;
+            let endpoint = self.endpoint(app, ordinal).await?;
             self.check_recipient(&plan, campaign, &endpoint, intent.at)?;
             if !is_retry(&intent.page) {
                 let allowed = Allowed { campaign: campaign.clone(), ordinal, at: intent.at };
@@ -111,11 +116,11 @@ impl World {
         Ok(())
     }
 
-    async fn endpoint(&self, ordinal: u32) -> Result<Endpoint, Violation> {
+    async fn endpoint(&self, app: &AppKey, ordinal: u32) -> Result<Endpoint, Violation> {
         let missing = || Violation::Broken(format!("ordinal {ordinal} is messaged and does not exist"));
-        let row = self.kv.get(&ordinal_key(&self.app, ordinal)).await?.ok_or_else(missing)?;
+        let row = self.kv.get(&ordinal_key(app, ordinal)).await?.ok_or_else(missing)?;
         let folded: store::tables::audiences::EndpointRef = decode(&row.value).map_err(KvError::from)?;
-        let row = self.kv.get(&endpoint_key(&self.app, &folded.0)).await?.ok_or_else(missing)?;
+        let row = self.kv.get(&endpoint_key(app, &folded.0)).await?.ok_or_else(missing)?;
         Ok(decode(&row.value).map_err(KvError::from)?)
     }
 
@@ -126,12 +131,40 @@ impl World {
         }
         self.check_empty(intents(SHARD).prefix(), "intents").await?;
         self.check_empty(Key::new(Table::Claims).prefix(), "claims").await?;
-        self.check_empty(runs(&self.app).prefix(), "runs").await?;
+        for app in &self.apps {
+            self.check_empty(runs(app).prefix(), "runs").await?;
+        }
+        let deleted = self.deleted_apps().await?;
+        self.check_erased(&deleted)?;
         self.check_empty(Key::new(Table::RunAudiences).prefix(), "chunks of audiences").await?;
         let outcomes = self.outcomes().await?;
         self.check_deliveries(&outcomes)?;
         self.check_counters(&outcomes).await?;
-        self.check_replay().await
+        self.check_replay(&deleted).await
+    }
+
+    /// Of a deleted application nothing is left but the word that it is deleted.
+    fn check_erased(&self, deleted: &BTreeSet<AppKey>) -> Result<(), Violation> {
+        let rows = self.kv.snapshot();
+        for app in deleted {
+            let id = app.app.as_str().as_bytes();
+            let names_it = |key: &&Key| key.as_bytes().windows(id.len()).any(|part| part == id);
+            let left: Vec<&Key> = rows.keys().filter(names_it).collect();
+            if left != [&summary_key(app)] {
+                return broken(format!("rows of a deleted application are left: {left:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn deleted_apps(&self) -> Result<BTreeSet<AppKey>, Violation> {
+        let mut deleted = BTreeSet::new();
+        for app in &self.apps {
+            let Some(row) = self.kv.get(&summary_key(app)).await? else { continue };
+            let summary: Summary = decode(&row.value).map_err(KvError::from)?;
+            deleted.extend(summary.deleted.then(|| app.clone()));
+        }
+        Ok(deleted)
     }
 
     async fn check_empty(&self, range: store::key::KeyRange, what: &str) -> Result<(), Violation> {
@@ -148,7 +181,8 @@ impl World {
             let records = self.log.read(SHARD, position, 1 << 20).await;
             for record in records.map_err(|error| Violation::Failed(error.to_string()))? {
                 position = record.position.next();
-                let parsed = Record::decode(&record.bytes).map_err(|error| Violation::Failed(error.to_string()))?;
+                let parsed =
+                    Record::decode(&record.bytes).map_err(|error| Violation::Failed(error.to_string()))?;
                 let Body::Outcomes { outcomes: claim } = parsed.body else { continue };
                 if !seen_claims.insert((claim.page.to_owned(), claim.from)) {
                     continue;
@@ -157,7 +191,10 @@ impl World {
                 for item in claim.items.iter().filter(|item| item.status.is_final()) {
                     let key = (run.clone(), item.delivery_id.to_owned());
                     if let Some(before) = outcomes.insert(key, item.status) {
-                        return broken(format!("{} ended twice: {before:?}, {:?}", item.delivery_id, item.status));
+                        return broken(format!(
+                            "{} ended twice: {before:?}, {:?}",
+                            item.delivery_id, item.status
+                        ));
                     }
                 }
             }
@@ -166,7 +203,10 @@ impl World {
     }
 
     /// What the provider took is known as sent or as unknown, once; what is known as sent was taken.
-    fn check_deliveries(&mut self, outcomes: &BTreeMap<(String, String), SendStatus>) -> Result<(), Violation> {
+    fn check_deliveries(
+        &mut self,
+        outcomes: &BTreeMap<(String, String), SendStatus>,
+    ) -> Result<(), Violation> {
         let statuses: BTreeMap<&str, SendStatus> =
             outcomes.iter().map(|((_, delivery), status)| (delivery.as_str(), *status)).collect();
         let hand_overs = self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,13 +237,16 @@ impl World {
 
     /// Counters of runs equal a recount, and every run has ended: with everybody in its audience, unless its campaign was
     /// stopped.
-    async fn check_counters(&self, outcomes: &BTreeMap<(String, String), SendStatus>) -> Result<(), Violation> {
+    async fn check_counters(
+        &self,
+        outcomes: &BTreeMap<(String, String), SendStatus>,
+    ) -> Result<(), Violation> {
         let mut recount: BTreeMap<&str, BTreeMap<SendStatus, u64>> = BTreeMap::new();
         for ((run, _), status) in outcomes {
             *recount.entry(run).or_default().entry(*status).or_default() += 1;
         }
         let stopped = self.stopped_runs().await?;
-        for (_, row) in self.kv.scan(progresses(&self.app, "").table_prefix(), ROWS_MAX).await? {
+        for (_, row) in self.kv.scan(Key::new(Table::Activities).prefix(), ROWS_MAX).await? {
             let progress: Progress = decode(&row.value).map_err(KvError::from)?;
             let mut counted: BTreeMap<SendStatus, u64> = BTreeMap::new();
             for (status, count) in progress.treatments.iter().flatten() {
@@ -224,15 +267,17 @@ impl World {
     /// Runs of campaigns whose segment was deleted.
     async fn stopped_runs(&self) -> Result<BTreeSet<String>, Violation> {
         let mut stopped = BTreeSet::new();
-        for (_, row) in self.kv.scan(states(&self.app).prefix(), ROWS_MAX).await? {
-            let state: CampaignState = decode(&row.value).map_err(KvError::from)?;
-            stopped.extend(state.run.filter(|_| state.status == Status::Deleted));
+        for app in &self.apps {
+            for (_, row) in self.kv.scan(states(app).prefix(), ROWS_MAX).await? {
+                let state: CampaignState = decode(&row.value).map_err(KvError::from)?;
+                stopped.extend(state.run.filter(|_| state.status == Status::Deleted));
+            }
         }
         Ok(stopped)
     }
 
-    /// The log alone gives the same audience, byte for byte.
-    async fn check_replay(&self) -> Result<(), Violation> {
+    /// The log alone gives the same audience, byte for byte; but it does not erase what is left of deleted applications.
+    async fn check_replay(&self, deleted: &BTreeSet<AppKey>) -> Result<(), Violation> {
         let fresh = Arc::new(MemoryKv::new());
         let engine = crate::Engine::new(self.context.clone(), fresh.clone(), self.log.clone());
         let failed = |error: crate::project::ProjectError| Violation::Failed(error.to_string());
@@ -244,12 +289,16 @@ impl World {
                 Table::Ordinals,
                 Table::Users,
                 Table::Addresses,
-                Table::Audiences,
                 Table::Activity,
                 Table::EventCounts,
             ];
             let mut rows = kv.snapshot();
-            rows.retain(|key, _| tables.iter().any(|table| key.as_bytes()[0] == *table as u8));
+            rows.retain(|key, _| {
+                let tag = key.as_bytes()[0];
+                tag == Table::Audiences as u8
+                    || (tables.iter().any(|table| tag == *table as u8)
+                        && !app_of(key).is_some_and(|app| deleted.contains(&app)))
+            });
             rows
         };
         let (kept, replayed) = (audience(&self.kv), audience(&fresh));
@@ -257,6 +306,10 @@ impl World {
             return Ok(());
         }
         let differs = kept.iter().find(|(key, value)| replayed.get(key) != Some(value));
-        broken(format!("a replay gives other rows, first {differs:?} of {} and {}", kept.len(), replayed.len()))
+        broken(format!(
+            "a replay gives other rows, first {differs:?} of {} and {}",
+            kept.len(),
+            replayed.len()
+        ))
     }
 }

@@ -1,15 +1,19 @@
 //! What happens in a world: actions picked by the seed.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use domain::audience::AppKey;
+use domain::campaigns::Limits;
 use domain::records::{Body, EndpointItem, Record};
-use store::tables::campaigns::{CampaignState, Status, state_key};
+use store::tables::campaigns::{CampaignState, Status, progresses, state_key};
 use store::tables::definitions::{self, Definitions};
 use store::tables::due::{Due, Task};
 use store::value::{decode, encode};
-use store::{Batch, Durability, Kv};
+use store::{Batch, Durability, Key, Kv, Table};
 
-use super::{Failure, Violation, World};
+use super::{Failure, ROWS_MAX, Violation, World};
 use crate::SHARD;
 use crate::dispatch::{self, Next};
 use crate::due;
@@ -25,20 +29,29 @@ const SETTLE_ROUNDS: usize = 20_000;
 const SEGMENT: &str = "segment";
 
 impl World {
-    /// Defines what campaigns need. Not part of the story: nothing fails yet.
-    pub(super) async fn prepare(&mut self) {
+    /// Makes an application and defines what its campaigns need. Not part of the story: nothing fails.
+    pub(super) async fn make_app(&mut self, account: &str) {
         let now = self.context.now();
-        let (account, app) = (self.app.account.as_str(), self.app.app.as_str());
+        let key = AppKey { account: account.into(), app: self.context.ids.hex().as_str().into() };
+        let app = key.app.as_str();
         let mut batch = Batch::default();
         let mut define = |definitions: Definitions, id: &str, document: &str| {
-            definitions.create(&mut batch, id, document.to_owned(), Default::default(), now);
+            definitions.create(&mut batch, id, document.to_owned(), BTreeMap::default(), now);
         };
         let segment = r#"{"Dimensions":{"Attributes":{"plan":{"Values":["pro","team"]}}}}"#;
         define(definitions::segments(account, app), SEGMENT, segment);
         let channel = r#"{"FromAddress":"shop@example.com","Identity":"arn:i"}"#;
         define(definitions::channels(account, app), "email", channel);
         let written = self.kv.commit(batch, Durability::Durable).await;
-        written.expect("an empty store takes its first rows");
+        written.expect("the store takes rows that nobody else writes");
+        self.live.retain(|app| app.account != key.account);
+        self.live.push(key.clone());
+        self.apps.push(key);
+    }
+
+    /// An application in which something is to happen.
+    fn some_app(&mut self) -> AppKey {
+        self.live[self.dice.below(self.live.len() as u64) as usize].clone()
     }
 
     /// One action of the story.
@@ -49,7 +62,12 @@ impl World {
             45..=46 => self.delete().await,
             47..=49 => self.create_campaign().await,
             50 => self.delete_campaign().await,
-            51..=56 => self.pass_time(),
+            51..=55 => {
+                let time = Duration::from_mins(self.dice.below(120));
+                self.pass(time);
+                Ok(())
+            }
+            56 => self.break_something().await,
             57 => self.crash().await.map_err(|violation| violation.to_string().into()),
             58..=74 => self.project().await.map(drop),
             75..=82 => self.carry_out_due().await.map(drop),
@@ -58,9 +76,13 @@ impl World {
     }
 
     async fn append(&mut self, body: Body<'_>) -> Result<(), Failure> {
-        let app = self.app.clone();
-        let record =
-            Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
+        // Now and then by a call that found its application before it was deleted.
+        let number = self.dice.below(20 * self.apps.len() as u64) as usize;
+        let app = match self.apps.get(number) {
+            Some(app) => app.clone(),
+            None => self.some_app(),
+        };
+        let record = Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
         self.process().engine.append(&app, &record).await?;
         Ok(())
     }
@@ -86,7 +108,8 @@ impl World {
             json["User"] = serde_json::json!({ "UserId": format!("user-{}", self.dice.below(USERS)) });
         }
         if self.dice.once_in(4) {
-            let zone = ["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Nowhere"][self.dice.below(4) as usize];
+            let zone =
+                ["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Nowhere"][self.dice.below(4) as usize];
             json["Demographic"] = serde_json::json!({ "Timezone": zone });
         }
         let json = json.to_string();
@@ -128,9 +151,10 @@ impl World {
             "Limits": { "Daily": self.dice.below(3), "Total": 1 + self.dice.below(2) },
             "MessageConfiguration": { "EmailMessage": { "Title": "t", "HtmlBody": "<p>{{Address}}</p>" } },
         });
-        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let app = self.some_app();
+        let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
         let mut batch = Batch::default();
-        definitions.create(&mut batch, &id, document.to_string(), Default::default(), now);
+        definitions.create(&mut batch, &id, document.to_string(), BTreeMap::default(), now);
         let state = CampaignState {
             status: Status::Scheduled,
             version: 1,
@@ -138,14 +162,14 @@ impl World {
             due: Some(due),
             run: None,
             runs: 0,
-            default_limits: Default::default(),
+            default_limits: Limits::default(),
             default_quiet_time: None,
             fault: None,
         };
-        batch.put(state_key(&self.app, &id), encode(&state));
-        let row = Due { app: self.app.clone(), task: Task::CampaignStart { campaign: id }, scheduled: due };
+        batch.put(state_key(&app, &id), encode(&state));
+        let row = Due { app, task: Task::CampaignStart { campaign: id }, scheduled: due };
         batch.put(row.key(SHARD, due), encode(&row));
-        self.process().engine.kv.commit(batch, Durability::Durable).await?;
+        self.commit(batch).await?;
         self.told.campaigns += 1;
         Ok(())
     }
@@ -153,7 +177,8 @@ impl World {
     /// Deletes a campaign as the API does, or stops it as the API does when its segment is deleted: what is not claimed yet
     /// is not sent.
     async fn delete_campaign(&mut self) -> Result<(), Failure> {
-        let definitions = definitions::campaigns(self.app.account.as_str(), self.app.app.as_str());
+        let app = self.some_app();
+        let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
         let kv = self.process().engine.kv.clone();
         let heads = definitions.heads(&*kv).await?;
         if heads.is_empty() {
@@ -162,25 +187,60 @@ impl World {
         let chosen = &heads[self.dice.below(heads.len() as u64) as usize];
         let Some((head, row)) = definitions.head(&*kv, &chosen.id).await? else { return Ok(()) };
         let mut batch = Batch::default();
-        let key = state_key(&self.app, &head.id);
+        let key = state_key(&app, &head.id);
         let Some(found) = kv.get(&key).await? else { return Ok(()) };
         let mut state: CampaignState = decode(&found.value)?;
         if self.dice.once_in(2) {
             definitions.delete(&mut batch, &head, row);
             batch.delete(key);
+            for (key, _) in kv.scan(progresses(&app, &head.id).prefix(), ROWS_MAX).await? {
+                batch.delete(key);
+            }
         } else if !state.status.is_over() {
             state.status = Status::Deleted;
             state.due = None;
             batch.check(key.clone(), found.version);
             batch.put(key, encode(&state));
         }
-        kv.commit(batch, Durability::Durable).await?;
+        self.commit(batch).await
+    }
+
+    /// Now and then an application is deleted, or the provider is down for hours.
+    async fn break_something(&mut self) -> Result<(), Failure> {
+        if self.dice.once_in(2) {
+            let down = Duration::from_mins(self.dice.below(12 * 60));
+            self.outage_until.store(self.context.now().plus(down).0, Ordering::SeqCst);
+            return Ok(());
+        }
+        let app = self.some_app();
+        // Nothing happens in it any more, whether or not the process dies before it knows that it is deleted.
+        self.make_app(app.account.as_str()).await;
+        self.delete_app(&app).await?;
+        self.told.deleted += 1;
         Ok(())
     }
 
-    fn pass_time(&mut self) -> Result<(), Failure> {
-        let minutes = self.dice.below(120);
-        self.clock.0.fetch_add(minutes as i64 * 60_000, std::sync::atomic::Ordering::SeqCst);
+    /// Deletes an application as the API does.
+    async fn delete_app(&mut self, app: &AppKey) -> Result<(), Failure> {
+        let now = self.context.now();
+        let mut batch = Batch::default();
+        for table in [Table::Channels, Table::Segments, Table::Campaigns, Table::Jobs] {
+            let rows = Key::new(table).text(app.account.as_str()).text(app.app.as_str());
+            for (key, row) in self.kv.scan(rows.prefix(), ROWS_MAX).await? {
+                batch.check(key.clone(), row.version);
+                batch.delete(key);
+            }
+        }
+        let due = Due { app: app.clone(), task: Task::PurgeApp, scheduled: now };
+        batch.put(due.key(SHARD, now), encode(&due));
+        self.commit(batch).await
+    }
+
+    /// Commits what a call decided, and wakes the worker as the API does.
+    async fn commit(&mut self, batch: Batch) -> Result<(), Failure> {
+        let engine = self.process().engine.clone();
+        engine.kv.commit(batch, Durability::Durable).await?;
+        engine.due.notify_one();
         Ok(())
     }
 
@@ -235,8 +295,7 @@ impl World {
         let (due::Next::Wait(due), Next::Wait(sends)) = (due, next) else { return Ok(false) };
         let Some(wake) = due.into_iter().chain(sends).min() else { return Ok(true) };
         let now = self.context.now();
-        let wait = wake.since(now).max(Duration::from_millis(1));
-        self.clock.0.fetch_add(wait.as_millis() as i64, std::sync::atomic::Ordering::SeqCst);
+        self.pass(wake.since(now).max(Duration::from_millis(1)));
         Ok(false)
     }
 }

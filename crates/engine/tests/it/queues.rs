@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::campaigns::Limits;
+use domain::time::Timestamp;
 use engine::due::{self, Next};
 use engine::{Engine, SHARD, expiries};
 use store::log::contract::{ManualClock, manual_context};
 use store::log::memory::MemoryLog;
+use store::tables::campaigns::{CampaignState, Progress, Run, Status, progress_key, run_key, state_key};
 use store::tables::due::{Due, Task, since};
 use store::tables::outbox::{put_request, request_key};
 use store::value::encode;
@@ -145,4 +148,59 @@ async fn requests_of_direct_messages_go_after_their_pages() {
     world.pass(Duration::from_secs(1));
     while expiries::step(&world.engine).await.unwrap() {}
     assert!(world.kv.inner.snapshot().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_far_enough_ahead_costs_nothing_while_it_waits() {
+    let world = World::new();
+    let (app, now) = (app("a"), world.context.now());
+    let run = Run {
+        id: "r".to_owned(),
+        campaign: "c".to_owned(),
+        version: 1,
+        scheduled: now,
+        started: now,
+        expires: Timestamp::MAX,
+        audience: 200_000,
+        chunks: vec![0],
+        next_ordinal: 100_000,
+        pages: 100,
+        paged: 100_000,
+    };
+    let progress = Progress {
+        run: "r".to_owned(),
+        scheduled: now,
+        started: now,
+        ended: None,
+        audience: 200_000,
+        done: 0,
+        treatments: Vec::new(),
+    };
+    let state = CampaignState {
+        status: Status::Executing,
+        version: 1,
+        is_paused: false,
+        due: None,
+        run: Some("r".to_owned()),
+        runs: 1,
+        default_limits: Limits::default(),
+        default_quiet_time: None,
+        fault: None,
+    };
+    let task = Task::CampaignStep { campaign: "c".to_owned(), run: "r".to_owned() };
+    let due = Due { app: app.clone(), task, scheduled: now };
+    let mut batch = Batch::default();
+    batch.put(run_key(&app, "r"), encode(&run));
+    batch.put(progress_key(&app, "c", "r"), encode(&progress));
+    batch.put(state_key(&app, "c"), encode(&state));
+    batch.put(due.key(SHARD, now), encode(&due));
+    world.kv.commit(batch, Durability::Durable).await.unwrap();
+    world.kv.durable_commits();
+    for _ in 0..5 {
+        assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
+        let again = world.context.now().plus(Duration::from_secs(1));
+        assert_eq!(due::step(&world.engine).await.unwrap(), Next::Wait(Some(again)));
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.kv.durable_commits(), 0);
 }

@@ -18,6 +18,8 @@ async fn the_invariants_hold_in_every_world() {
                 sum.accepted += told.accepted;
                 sum.unknown += told.unknown;
                 sum.withheld += told.withheld;
+                sum.refusals += told.refusals;
+                sum.deleted += told.deleted;
             }
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
@@ -25,4 +27,5 @@ async fn the_invariants_hold_in_every_world() {
     // A world in which nothing happens proves nothing.
     assert!(sum.crashes > SEEDS && sum.campaigns > SEEDS && sum.accepted > SEEDS, "{sum:?}");
     assert!(sum.unknown > 0 && sum.withheld > SEEDS, "{sum:?}");
+    assert!(sum.refusals > SEEDS && sum.deleted > SEEDS / 2, "{sum:?}");
 }

@@ -30,6 +30,8 @@ pub fn read(expiry: &Key) -> Option<(Timestamp, Key)> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeBounds;
+
     use super::*;
 
     #[test]

@@ -338,7 +338,7 @@ fn paths_of_one_machine_are_found() {
 #[test]
 fn findings_are_told_in_the_order_of_the_files() {
     let files = [
-        file("crates/store/src/lib.rs", "// TODO\n"),
+        file("crates/store/src/lib.rs", "// TODO TODO\n"),
         file("README.md", "\n\n[a](b.md)\n"),
         file("crates/api/Cargo.toml", ""),
         file("docs/decisions/002-a.md", ""),

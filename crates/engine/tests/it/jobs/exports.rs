@@ -52,7 +52,13 @@ async fn what_is_exported_can_be_imported_elsewhere() {
         "User": {"UserId": "u", "UserAttributes": {"U": ["1", "2"]}},
     });
     world.put_endpoint(&from, "Rich", &rich).await;
-    world.put_endpoint(&from, "second", &json!({"ChannelType": "SMS", "Address": "+49", "User": {"UserId": "u"}})).await;
+    world
+        .put_endpoint(
+            &from,
+            "second",
+            &json!({"ChannelType": "SMS", "Address": "+49", "User": {"UserId": "u"}}),
+        )
+        .await;
     world.object("x", csv(0, 900).as_bytes());
     world.imported(&from, "in", json!({"Format": "CSV", "S3Url": "s3://bucket/x"})).await;
 

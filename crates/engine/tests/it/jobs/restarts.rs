@@ -134,7 +134,10 @@ async fn a_job_whose_objects_became_less_still_ends() {
     assert!(run(&engine).await.is_err());
     std::fs::remove_dir_all(world.objects.path().join("bucket/in")).unwrap();
     world.object("in/a.csv", csv(0, 10).as_bytes());
-    assert_eq!(run(&world.restarted(Arc::<MemoryKv>::clone(&world.kv), Arc::<MemoryLog>::clone(&world.log))).await, Ok(Outcome::Ended));
+    assert_eq!(
+        run(&world.restarted(Arc::<MemoryKv>::clone(&world.kv), Arc::<MemoryLog>::clone(&world.log))).await,
+        Ok(Outcome::Ended)
+    );
     let state = world.state(&app("a"), Kind::Import, "j").await;
     assert!(state.completed.is_some() && state.pieces > 1, "{state:?}");
 }

@@ -48,8 +48,12 @@ impl World {
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
         let objects = TempDir::new().unwrap();
         let store = Objects::Directory(objects.path().to_owned());
-        let engine =
-            Engine::with_objects(context.clone(), Arc::<MemoryKv>::clone(&kv), Arc::<MemoryLog>::clone(&log), store);
+        let engine = Engine::with_objects(
+            context.clone(),
+            Arc::<MemoryKv>::clone(&kv),
+            Arc::<MemoryLog>::clone(&log),
+            store,
+        );
         Self { context, kv, log, objects, engine }
     }
 
