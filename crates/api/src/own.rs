@@ -50,9 +50,9 @@ async fn apps(cx: Cx, request: OwnRequest) -> Result<Answer, ApiError> {
             ["segments", "count"]
             | ["segments", _, "count"]
             | ["events", "counts"]
-            | ["deliveries", "unknown"],
-        )
-        | (_, ["endpoints", _, "deliveries"]) => Err(ApiError::method_not_allowed()),
+            | ["deliveries", "unknown"]
+            | ["endpoints", _, "deliveries"],
+        ) => Err(ApiError::method_not_allowed()),
         _ => Err(ApiError::not_found()),
     }
 }
@@ -63,7 +63,7 @@ fn parts(path: &str) -> Result<Vec<String>, ApiError> {
 }
 
 /// A list, as Pinpoint's lists look.
-fn list(items: Vec<serde_json::Value>, next_token: Option<String>) -> Answer {
+fn list(items: &[serde_json::Value], next_token: Option<String>) -> Answer {
     let mut document = json!({ "Item": items });
     if let Some(token) = next_token {
         document["NextToken"] = token.into();

@@ -63,7 +63,7 @@ pub struct OwnRequest {
 type OwnHandler = Box<dyn Fn(Cx, OwnRequest) -> BoxFuture<Result<Answer, ApiError>> + Send + Sync>;
 type OpenHandler = Box<dyn Fn() -> BoxFuture<Answer> + Send + Sync>;
 
-/// What answers requests. Built once; see [`crate::serve`].
+/// What answers requests. Built once; see [`fn@crate::serve`].
 pub struct Server {
     pub engine: Engine,
     pub options: Options,

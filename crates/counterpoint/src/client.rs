@@ -31,22 +31,20 @@ impl Client {
     /// (`AWS_ACCESS_KEY_ID`) or the configured root key.
     pub(crate) fn new(config: &Config, context: Context) -> anyhow::Result<Self> {
         let variable = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
-        let address = match variable("AWS_ENDPOINT_URL") {
-            Some(url) => url
-                .trim_end_matches('/')
+        let address = if let Some(url) = variable("AWS_ENDPOINT_URL") {
+            url.trim_end_matches('/')
                 .strip_prefix("http://")
                 .context("AWS_ENDPOINT_URL must begin with http:// here")?
-                .to_owned(),
-            None => {
-                let mut listen = config.server.listen;
-                if listen.port() == 0 {
-                    bail!("the server is running on a port of its choice: set AWS_ENDPOINT_URL");
-                }
-                if listen.ip().is_unspecified() {
-                    listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-                }
-                listen.to_string()
+                .to_owned()
+        } else {
+            let mut listen = config.server.listen;
+            if listen.port() == 0 {
+                bail!("the server is running on a port of its choice: set AWS_ENDPOINT_URL");
             }
+            if listen.ip().is_unspecified() {
+                listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            listen.to_string()
         };
         let (access_key_id, secret) = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
         {

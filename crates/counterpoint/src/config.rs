@@ -101,6 +101,7 @@ pub(crate) struct Log {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
 pub(crate) struct Store {
     pub(crate) cache_bytes: u64,
     pub(crate) memtable_bytes: u64,

@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(version, about = "Amazon Pinpoint, self-hosted: the API, and what it does")]
 struct Arguments {
-    /// A configuration file (TOML); else $COUNTERPOINT_CONFIG
+    /// A configuration file (TOML); else $`COUNTERPOINT_CONFIG`
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Sets one key of the configuration; may be given again
@@ -56,7 +56,7 @@ enum Command {
         /// Where to; must not exist, or be empty
         destination: PathBuf,
     },
-    /// Make a data directory of a backup: server.data_dir, which must not exist, or be empty
+    /// Make a data directory of a backup: `server.data_dir`, which must not exist, or be empty
     Restore {
         /// The backup
         source: PathBuf,

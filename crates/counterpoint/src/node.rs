@@ -34,8 +34,7 @@ impl Node {
         );
         let log_options = EmbeddedLogOptions {
             disk_bytes_max: Some(config.log.disk_bytes_max).filter(|bytes| *bytes > 0),
-            // More than the state's, so that the state can take in what the log holds when the log takes no more.
-            reserve_bytes: config.store.reserve_bytes.saturating_mul(2),
+            reserve_bytes: log_reserve_bytes(config),
             compress: config.log.compress,
             ..EmbeddedLogOptions::new(directory.log())
         };
@@ -48,6 +47,12 @@ impl Node {
         );
         Ok(Self { context, directory, master_key, kv, log, engine })
     }
+}
+
+/// Disk space that the log leaves free: more than the state does, so that the state can take in what the log holds when the log
+/// takes no more.
+pub(crate) fn log_reserve_bytes(config: &Config) -> u64 {
+    config.store.reserve_bytes.saturating_mul(2)
 }
 
 /// How the state is kept.

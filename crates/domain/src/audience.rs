@@ -26,7 +26,7 @@ pub use rows::UPDATE_BYTES_MAX;
 /// Names over attributes, metrics and user attributes of an application (spec/95-limits.md §2).
 pub const ATTRIBUTE_NAMES_MAX: usize = 250;
 
-/// Bytes of all globs given to RemoveAttributes, of an application.
+/// Bytes of all globs given to `RemoveAttributes`, of an application.
 pub const BLOCKED_BYTES_MAX: usize = 16 << 10;
 
 /// Why an endpoint is not made that does not exist yet.
@@ -108,8 +108,8 @@ pub struct Audience {
     pub new_ordinals: BTreeMap<u32, String>,
     /// Ordinals whose endpoints were deleted by this batch.
     pub deleted_ordinals: BTreeSet<u32>,
-    /// About as many bytes have the rows that are to be written.
-    pub dirty_bytes: usize,
+    /// About as many bytes have the rows that are to be written, but for the summary.
+    row_bytes: usize,
 }
 
 impl Audience {
@@ -122,6 +122,11 @@ impl Audience {
         self.endpoints.len() + self.users.len() + self.addresses.len()
     }
 
+    /// About as many bytes has everything that is to be written.
+    pub fn dirty_bytes(&self) -> usize {
+        self.row_bytes + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
+    }
+
     /// After a commit: what was written is clean, what was told is forgotten.
     pub fn settle(&mut self) {
         self.summary_dirty = false;
@@ -132,7 +137,7 @@ impl Audience {
         self.activity.clear();
         self.new_ordinals.clear();
         self.deleted_ordinals.clear();
-        self.dirty_bytes = 0;
+        self.row_bytes = 0;
     }
 
     /// The row is in memory.
@@ -166,29 +171,29 @@ impl Audience {
     }
 
     pub(crate) fn put_endpoint(&mut self, folded: &str, value: Option<Endpoint>) {
-        self.dirty_bytes += rows::endpoint(folded, value.as_ref());
+        self.row_bytes += rows::endpoint(folded, value.as_ref());
         let before = self.endpoints.insert(folded.to_owned(), Slot { value, dirty: true });
         if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.dirty_bytes -= rows::endpoint(folded, before.value.as_ref());
+            self.row_bytes -= rows::endpoint(folded, before.value.as_ref());
         }
     }
 
     pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
-        self.dirty_bytes += rows::address(holder.as_ref());
+        self.row_bytes += rows::address(holder.as_ref());
         let before =
             self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
         if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.dirty_bytes -= rows::address(before.value.as_ref());
+            self.row_bytes -= rows::address(before.value.as_ref());
         }
     }
 
     /// Writes a user; one without endpoints is not kept.
     pub(crate) fn put_user(&mut self, id: &str, user: User) {
         let value = (!user.endpoints.is_empty()).then_some(user);
-        self.dirty_bytes += rows::user(id, value.as_ref());
+        self.row_bytes += rows::user(id, value.as_ref());
         let before = self.users.insert(id.to_owned(), Slot { value, dirty: true });
         if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.dirty_bytes -= rows::user(id, before.value.as_ref());
+            self.row_bytes -= rows::user(id, before.value.as_ref());
         }
     }
 

@@ -34,13 +34,16 @@ fn endpoint(number: u32) -> Endpoint {
             ("interest".to_owned(), one(format!("topic-{}", number % 40))),
             ("tier".to_owned(), one(format!("t{}", number % 3))),
             ("store".to_owned(), one(format!("store-{}", number % 700))),
-            ("newsletter".to_owned(), one(if number % 3 == 0 { "weekly" } else { "daily" }.to_owned())),
+            (
+                "newsletter".to_owned(),
+                one(if number.is_multiple_of(3) { "weekly" } else { "daily" }.to_owned()),
+            ),
         ]),
         metrics: BTreeMap::from([("orders".to_owned(), f64::from(number % 50)), ("value".to_owned(), 7.5)]),
         demographic: Demographic {
             app_version: Some(format!("4.{}", number % 30)),
             model: Some(format!("M{}", number % 90)),
-            platform: Some(if number % 2 == 0 { "android" } else { "ios" }.to_owned()),
+            platform: Some(if number.is_multiple_of(2) { "android" } else { "ios" }.to_owned()),
             ..Demographic::default()
         },
         location: Location { country: Some(country.to_owned()), ..Location::default() },
@@ -73,7 +76,9 @@ fn main() {
     for first in (0..count).step_by(10_000) {
         let endpoints: Vec<Endpoint> = (first..(first + 10_000).min(count)).map(endpoint).collect();
         let start = Instant::now();
-        endpoints.iter().for_each(|endpoint| index.upsert_endpoint(endpoint, None));
+        for endpoint in &endpoints {
+            index.upsert_endpoint(endpoint, None);
+        }
         building += start.elapsed().as_secs_f64();
     }
     println!(

@@ -10,7 +10,7 @@ pub(crate) fn write(bitmap: &RoaringBitmap) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`fn@write`] wrote.
 pub(crate) fn read(bytes: &[u8]) -> Result<RoaringBitmap, KvError> {
     RoaringBitmap::deserialize_from(bytes)
         .map_err(|error| KvError::Corrupt(format!("set of ordinals: {error}")))

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! After a crash an intent without an outcome means that nobody knows whether its messages left: they are counted as
-//! unknown and listed, and never sent again by themselves ([`recover`]).
+//! unknown and listed, and never sent again by themselves ([`fn@recover`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +75,7 @@ pub struct DispatchOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingValues {
     Blank,
-    /// The message is not sent: RENDERING_FAILURE.
+    /// The message is not sent: `RENDERING_FAILURE`.
     Refuse,
 }
 
@@ -103,7 +103,7 @@ pub enum DispatchError {
 /// What a step found.
 #[derive(Debug)]
 pub enum Next {
-    /// A claim: to be given to [`send`].
+    /// A claim: to be given to [`fn@send`].
     Claim(Box<Claim>),
     /// Nothing may be sent before then.
     Wait(Option<Timestamp>),
@@ -183,7 +183,7 @@ pub struct Dispatcher {
     sender: Sender,
 }
 
-/// What [`send`] needs; cheap to clone into a task.
+/// What [`fn@send`] needs; cheap to clone into a task.
 #[derive(Debug, Clone)]
 pub struct Sender {
     pub engine: Engine,

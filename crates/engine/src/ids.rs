@@ -8,5 +8,6 @@ pub fn derived(parts: &[&str]) -> String {
         context.update(part.as_bytes());
     }
     let digest = context.finish();
-    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let bits = digest.as_ref()[..16].iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    format!("{bits:032x}")
 }

@@ -37,7 +37,7 @@ pub const STEP_BYTES_MAX: usize = 4 << 20;
 pub(crate) const STEP_DIRTY_BYTES_MAX: usize = 8 << 20;
 const _: () = assert!(STEP_DIRTY_BYTES_MAX + RECORD_UPDATES_MAX * UPDATE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(domain::events::ENDPOINTS_MAX <= RECORD_UPDATES_MAX);
-/// Updates that one record holds, at most: of a batch, of PutEvents, of a piece of an import.
+/// Updates that one record holds, at most: of a batch, of `PutEvents`, of a piece of an import.
 pub(crate) const RECORD_UPDATES_MAX: usize = 100;
 /// Bytes of the log that are folded before others have the thread.
 const YIELD_BYTES: usize = 256 << 10;
@@ -212,7 +212,7 @@ impl Projector {
         };
         let app = working::app_key(parsed);
         self.working.load_app(&self.engine, &app).await?;
-        let dirty_bytes = self.working.audience(&app).dirty_bytes;
+        let dirty_bytes = self.working.audience(&app).dirty_bytes();
         let mut folder = fold::Folder {
             engine: &self.engine,
             working: &mut self.working,

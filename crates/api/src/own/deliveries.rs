@@ -45,7 +45,7 @@ async fn page(cx: &Cx, prefix: &Key, query: &[(String, String)]) -> Result<Answe
         last = Some(id);
     }
     let has_more = rows.len() == PAGE_ITEMS;
-    Ok(list(items, last.filter(|_| has_more)))
+    Ok(list(&items, last.filter(|_| has_more)))
 }
 
 fn shown(delivery: &str, outcome: &Outcome) -> Value {

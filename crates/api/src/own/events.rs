@@ -34,9 +34,9 @@ pub(super) async fn counts(cx: &Cx, app: &AppKey) -> Result<Answer, ApiError> {
         }
         match rows.last() {
             Some((last, _)) if rows.len() == SCAN_ROWS && items.len() < ROWS_MAX => {
-                range = prefix.prefix_after(last)
+                range = prefix.prefix_after(last);
             }
-            _ => return Ok(list(items, None)),
+            _ => return Ok(list(&items, None)),
         }
     }
 }

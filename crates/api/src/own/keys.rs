@@ -34,7 +34,8 @@ pub(super) async fn answer(cx: Cx, request: OwnRequest) -> Result<Answer, ApiErr
     match (&request.method, &parts[..]) {
         (&Method::GET, []) => {
             let keys = keys::list(kv, &account).await?;
-            Ok(list(keys.iter().map(|(id, key)| keys::shown(id, key)).collect(), None))
+            let items: Vec<Value> = keys.iter().map(|(id, key)| keys::shown(id, key)).collect();
+            Ok(list(&items, None))
         }
         (&Method::POST, []) => {
             let CreateRequest { name, policy } = read(&request.body)?;

@@ -1,7 +1,7 @@
 //! Direct messages: written to the outbox like every other message, and answered with the outcome of the first hand-off
 //! (spec/80-messaging.md §1, §2; design §6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::audience::AppKey;
@@ -21,7 +21,7 @@ use store::value::encode;
 use crate::context::Cx;
 use crate::error::ApiError;
 
-/// How long a caller waits for the outcomes; what has none by then is answered as UNKNOWN_FAILURE.
+/// How long a caller waits for the outcomes; what has none by then is answered as `UNKNOWN_FAILURE`.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(10);
 /// Until when a message may be handed over: before its caller is answered, so that what is answered as a failure, which
 /// clients send again, is not sent later all the same (spec/97 §1.2).
@@ -35,11 +35,12 @@ pub(super) async fn send_messages(cx: Cx, input: SendMessagesRequest) -> Result<
     request.check()?;
     let mut recipients: Vec<Recipient> = Vec::new();
     let mut duplicates: Vec<String> = Vec::new();
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for address in request.addresses.keys() {
-        match seen.insert(address.trim().to_lowercase(), ()) {
-            None => recipients.push(Recipient::Address(address.clone())),
-            Some(()) => duplicates.push(address.clone()),
+        if seen.insert(address.trim().to_lowercase()) {
+            recipients.push(Recipient::Address(address.clone()));
+        } else {
+            duplicates.push(address.clone());
         }
     }
     // The endpoint ids as they were sent are the keys of the answer.
@@ -232,7 +233,7 @@ fn not_known_yet(recipient: Recipient) -> DeliveryOutcome {
     }
 }
 
-/// DeliveryStatus and StatusCode of an outcome (spec/80 §1 and its corrections in spec/97 §1).
+/// `DeliveryStatus` and `StatusCode` of an outcome (spec/80 §1 and its corrections in spec/97 §1).
 fn status(outcome: &DeliveryOutcome) -> (DeliveryStatus, i32) {
     match outcome.status {
         SendStatus::Success => (DeliveryStatus::Successful, 200),
@@ -244,8 +245,8 @@ fn status(outcome: &DeliveryOutcome) -> (DeliveryStatus, i32) {
         SendStatus::Unknown => (DeliveryStatus::UnknownFailure, 500),
         SendStatus::DuplicateAddress => (DeliveryStatus::Duplicate, 400),
         SendStatus::EndpointDeleted => (DeliveryStatus::PermanentFailure, 404),
-        SendStatus::FailurePermanent => (DeliveryStatus::PermanentFailure, 400),
-        SendStatus::Holdout
+        SendStatus::FailurePermanent
+        | SendStatus::Holdout
         | SendStatus::DailyCap
         | SendStatus::CampaignCap
         | SendStatus::QuietTime
@@ -282,7 +283,7 @@ fn endpoint_message_result(outcome: &DeliveryOutcome) -> EndpointMessageResult {
     }
 }
 
-/// The words of an outcome, with the provider's own code where it refused (StatusCode is that of HTTP, spec/80 §1).
+/// The words of an outcome, with the provider's own code where it refused (`StatusCode` is that of HTTP, spec/80 §1).
 fn status_message(outcome: &DeliveryOutcome) -> String {
     match outcome.code.filter(|code| *code >= 400) {
         Some(code) => format!("{code} {}", outcome.detail),

@@ -49,7 +49,7 @@ impl<'a> Sending<'a> {
         while self.projector.step().await.unwrap() == Step::Progress {}
     }
 
-    /// Puts endpoints where UpdateEndpoint would.
+    /// Puts endpoints where `UpdateEndpoint` would.
     pub(crate) async fn register<'b>(
         &mut self,
         app: &str,

@@ -11,10 +11,10 @@ use crate::ingest::{create_app, drained, register};
 use crate::report::Report;
 use crate::server::{Server, directory};
 
-/// Endpoints that are written through UpdateEndpointsBatch.
+/// Endpoints that are written through `UpdateEndpointsBatch`.
 const UPSERTS: u64 = 200_000;
 
-pub async fn run(imports: u64, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn run(imports: u64, report: &mut Report) -> anyhow::Result<()> {
     let home = directory()?;
     let objects = directory()?;
     let settings = [("COUNTERPOINT_OBJECTS__DIRECTORY", objects.path().display().to_string())];

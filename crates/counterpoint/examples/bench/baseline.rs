@@ -19,7 +19,7 @@ use crate::client::now;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Bare,
     Verified,
 }
@@ -32,7 +32,7 @@ struct Baseline {
 
 /// Serves until the process is ended; prints its address.
 #[expect(clippy::print_stdout, reason = "the load generator reads the address")]
-pub async fn serve(kind: Kind, secret: &str) -> anyhow::Result<()> {
+pub(crate) async fn serve(kind: Kind, secret: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     let baseline =

@@ -1,16 +1,16 @@
-//! PutEvents bodies as a mobile SDK sends them: 100 events of 10 endpoints, about 57 KB.
+//! `PutEvents` bodies as a mobile SDK sends them: 100 events of 10 endpoints, about 57 KB.
 
 use std::fmt::Write;
 
 use domain::time::Timestamp;
 
 /// Events of a body.
-pub const EVENTS: usize = 100;
+pub(crate) const EVENTS: usize = 100;
 /// Endpoints of a body.
-pub const ENDPOINTS: usize = 10;
+pub(crate) const ENDPOINTS: usize = 10;
 
 /// A body whose event ids are numbered from `first` on, for endpoints out of a population of `population`.
-pub fn events(first: u64, population: u64, now: Timestamp) -> String {
+pub(crate) fn events(first: u64, population: u64, now: Timestamp) -> String {
     let mut body = String::with_capacity(60 << 10);
     body.push_str(r#"{"BatchItem":{"#);
     for place in 0..ENDPOINTS as u64 {
@@ -47,12 +47,12 @@ fn event(body: &mut String, id: u64, now: Timestamp) {
 }
 
 /// The id of an endpoint of the population.
-pub fn endpoint_id(number: u64) -> String {
+pub(crate) fn endpoint_id(number: u64) -> String {
     format!("device-{number:012x}")
 }
 
-/// An endpoint as UpdateEndpointsBatch takes it: about 650 bytes.
-pub fn endpoint(number: u64) -> serde_json::Value {
+/// An endpoint as `UpdateEndpointsBatch` takes it: about 650 bytes.
+pub(crate) fn endpoint(number: u64) -> serde_json::Value {
     let country = ["DE", "FR", "US", "JP", "BR", "IN", "GB", "ES"][(number % 8) as usize];
     let plan = ["free", "free", "free", "pro", "team"][(number % 5) as usize];
     serde_json::json!({
@@ -61,12 +61,12 @@ pub fn endpoint(number: u64) -> serde_json::Value {
         "ChannelType": "EMAIL",
         "Attributes": {
             "plan": [plan], "interest": [format!("topic-{}", number % 40)], "tier": [format!("t{}", number % 3)],
-            "store": [format!("store-{}", number % 700)], "newsletter": [if number % 3 == 0 { "weekly" } else { "daily" }],
+            "store": [format!("store-{}", number % 700)], "newsletter": [if number.is_multiple_of(3) { "weekly" } else { "daily" }],
         },
         "Metrics": { "orders": number % 50, "value": (number % 10_000) as f64 / 10.0 },
         "Demographic": {
             "AppVersion": format!("4.{}", number % 30), "Locale": "de_DE", "Make": "Example", "Model": format!("M{}", number % 90),
-            "Platform": if number % 2 == 0 { "android" } else { "ios" }, "PlatformVersion": "14", "Timezone": "Europe/Berlin",
+            "Platform": if number.is_multiple_of(2) { "android" } else { "ios" }, "PlatformVersion": "14", "Timezone": "Europe/Berlin",
         },
         "Location": { "Country": country, "City": format!("City{}", number % 2_000), "Latitude": 52.5, "Longitude": 13.4 },
     })

@@ -16,7 +16,7 @@ use crate::sink::Sink;
 /// Connections to the sink, of both.
 const CONNECTIONS: usize = 8;
 
-pub async fn run(mails: u64, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn run(mails: u64, report: &mut Report) -> anyhow::Result<()> {
     let home = directory()?;
     let sink = Sink::start().await?;
     let server = Server::start(home.path(), &settings(&sink)).await?;
@@ -39,7 +39,7 @@ pub async fn run(mails: u64, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Mail goes to the sink.
-pub fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
+pub(crate) fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
     vec![
         ("COUNTERPOINT_EMAIL__TRANSPORT", format!("smtp://{}", sink.address)),
         ("COUNTERPOINT_EMAIL__CONNECTIONS", CONNECTIONS.to_string()),
@@ -47,7 +47,7 @@ pub fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
 }
 
 /// Creates what a campaign to everybody needs, and the campaign.
-pub async fn start(target: &Target, app: &str) -> anyhow::Result<String> {
+pub(crate) async fn start(target: &Target, app: &str) -> anyhow::Result<String> {
     let channel = r#"{"FromAddress":"shop@example.com","Identity":"arn:aws:ses:us-east-1:123456789012:identity/example.com"}"#;
     target.call("PUT", &format!("/v1/apps/{app}/channels/email"), channel).await?;
     let segment = target.call("POST", &format!("/v1/apps/{app}/segments"), r#"{"Name":"everybody"}"#).await?;
@@ -64,7 +64,7 @@ pub async fn start(target: &Target, app: &str) -> anyhow::Result<String> {
 }
 
 /// Waits until a campaign's run has ended; answers its activity.
-pub async fn finished(
+pub(crate) async fn finished(
     target: &Target,
     app: &str,
     campaign: &str,

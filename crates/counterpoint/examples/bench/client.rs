@@ -12,27 +12,33 @@ use tokio::net::TcpStream;
 
 /// A server and the credentials for it.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     pub address: String,
     pub access_key_id: String,
     pub secret_access_key: String,
 }
 
 /// A response: its status and body.
-pub struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    pub fn json(&self) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn json(&self) -> anyhow::Result<serde_json::Value> {
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
 
 impl Target {
     /// The bytes of a signed request.
-    pub fn signed(&self, method: &str, path: &str, body: &[u8], now: Timestamp) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn signed(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<u8>> {
         let secret = Secret::new(self.secret_access_key.clone());
         let signer = Signer {
             access_key_id: &self.access_key_id,
@@ -60,7 +66,12 @@ impl Target {
     }
 
     /// One call over a connection of its own; an error status is an error.
-    pub async fn call(&self, method: &str, path: &str, body: &str) -> anyhow::Result<serde_json::Value> {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> anyhow::Result<serde_json::Value> {
         let request = self.signed(method, path, body.as_bytes(), now())?;
         let mut connection = Connection::open(&self.address).await?;
         let response = connection.call(&request).await?;
@@ -76,20 +87,20 @@ impl Target {
 }
 
 /// A kept connection.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub async fn open(address: &str) -> io::Result<Self> {
+    pub(crate) async fn open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
     }
 
     /// Sends a request and reads its response.
-    pub async fn call(&mut self, request: &[u8]) -> io::Result<Response> {
+    pub(crate) async fn call(&mut self, request: &[u8]) -> io::Result<Response> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
@@ -118,30 +129,30 @@ impl Connection {
 
 /// The time of day of this machine.
 #[expect(clippy::disallowed_methods, reason = "a load generator is outside of the program")]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp(since.map_or(0, |since| since.as_millis() as i64))
 }
 
 /// Durations, and what they amount to.
 #[derive(Default)]
-pub struct Latencies(Vec<u32>);
+pub(crate) struct Latencies(Vec<u32>);
 
 impl Latencies {
-    pub fn since(&mut self, start: Instant) {
+    pub(crate) fn since(&mut self, start: Instant) {
         self.0.push(start.elapsed().as_micros().min(u128::from(u32::MAX)) as u32);
     }
 
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
 
     /// The duration below which this share of all lies, in milliseconds.
-    pub fn percentile_ms(&mut self, share: f64) -> f64 {
+    pub(crate) fn percentile_ms(&mut self, share: f64) -> f64 {
         self.0.sort_unstable();
         let place = ((self.0.len() as f64 * share) as usize).min(self.0.len().saturating_sub(1));
         self.0.get(place).map_or(0.0, |micros| f64::from(*micros) / 1_000.0)

@@ -20,7 +20,7 @@ use crate::sink::Sink;
 /// Endpoints of the campaign's audience.
 const AUDIENCE: u64 = 20_000;
 
-pub async fn run(kills: u64, seed: u64, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn run(kills: u64, seed: u64, report: &mut Report) -> anyhow::Result<()> {
     let mut dice = Dice::new(seed);
     report.section("Killed during ingest");
     ingest(kills / 2, &mut dice, report).await?;

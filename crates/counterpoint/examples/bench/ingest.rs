@@ -1,4 +1,4 @@
-//! Ingest: PutEvents over known endpoints, signed and durable, beside the two baselines in the same run.
+//! Ingest: `PutEvents` over known endpoints, signed and durable, beside the two baselines in the same run.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const BURST: Duration = Duration::from_secs(8);
 const SUSTAINED_EVENTS_PER_SECOND: f64 = 116_000.0;
 
 /// What a load found.
-pub struct Load {
+pub(crate) struct Load {
     pub events: u64,
     pub seconds: f64,
     pub latencies: Latencies,
@@ -34,12 +34,12 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn events_per_second(&self) -> f64 {
+    pub(crate) fn events_per_second(&self) -> f64 {
         self.events as f64 / self.seconds
     }
 }
 
-pub async fn run(sustained: Duration, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn run(sustained: Duration, report: &mut Report) -> anyhow::Result<()> {
     let bare = Baseline::start("bare").await?;
     let verified = Baseline::start("verified").await?;
     let directory = directory()?;
@@ -97,13 +97,13 @@ fn row(report: &mut Report, name: &str, mut load: Load) {
     report.line(&format!("p99 ms of {name}"), load.latencies.percentile_ms(0.99));
 }
 
-pub async fn create_app(target: &Target) -> anyhow::Result<String> {
+pub(crate) async fn create_app(target: &Target) -> anyhow::Result<String> {
     let app = target.call("POST", "/v1/apps", r#"{"Name":"bench"}"#).await?;
     Ok(app["Id"].as_str().context("an application has an id")?.to_owned())
 }
 
 /// Registers endpoints in batches of 100, over several connections.
-pub async fn register(target: &Target, app: &str, count: u64) -> anyhow::Result<()> {
+pub(crate) async fn register(target: &Target, app: &str, count: u64) -> anyhow::Result<()> {
     let next = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -210,7 +210,7 @@ async fn collect(
 }
 
 /// Waits until the projection has folded everything.
-pub async fn drained(server: &Server) -> anyhow::Result<Duration> {
+pub(crate) async fn drained(server: &Server) -> anyhow::Result<Duration> {
     let start = Instant::now();
     loop {
         let status = server.status().await?;

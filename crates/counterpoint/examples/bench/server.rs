@@ -11,21 +11,20 @@ use tokio::process::{Child, Command};
 use crate::client::Target;
 
 /// A running server; ended when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     pub target: Target,
-    pub directory: PathBuf,
     /// From the start of the process to its readiness line.
     pub ready_after: Duration,
 }
 
 /// The fixed root key of servers under test.
-pub const ACCESS_KEY_ID: &str = "CPKABENCHBENCHBENCH1";
+pub(crate) const ACCESS_KEY_ID: &str = "CPKABENCHBENCHBENCH1";
 const SECRET_ACCESS_KEY: &str = "benchbenchbenchbenchbenchbenchbenchbench";
 
 impl Server {
     /// Starts the release binary beside this one on `directory`.
-    pub async fn start(directory: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(directory: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
         let binary = binary()?;
         let started = std::time::Instant::now();
         let mut command = Command::new(&binary);
@@ -56,11 +55,11 @@ impl Server {
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),
         };
-        Ok(Self { child, target, directory: directory.to_owned(), ready_after: started.elapsed() })
+        Ok(Self { child, target, ready_after: started.elapsed() })
     }
 
     /// The process's resident memory and processor time: MB and seconds.
-    pub fn usage(&self) -> anyhow::Result<(f64, f64)> {
+    pub(crate) fn usage(&self) -> anyhow::Result<(f64, f64)> {
         let id = self.child.id().context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -72,21 +71,21 @@ impl Server {
         Ok((kilobytes / 1_024.0, (ticks(11) + ticks(12)) / 100.0))
     }
 
-    pub async fn status(&self) -> anyhow::Result<serde_json::Value> {
+    pub(crate) async fn status(&self) -> anyhow::Result<serde_json::Value> {
         let mut connection = crate::client::Connection::open(&self.target.address).await?;
         let request = format!("GET /status HTTP/1.1\r\nhost: {}\r\n\r\n", self.target.address);
         connection.call(request.as_bytes()).await?.json()
     }
 
     /// Ends the process at once, as a power switch does.
-    pub async fn kill(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())
     }
 }
 
 /// The server's binary: in the folder above this example's.
-pub fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder =
         own.parent().and_then(Path::parent).context("an example lies in target/<profile>/examples")?;
@@ -94,6 +93,6 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 }
 
 /// A fresh directory for a run, removed when dropped.
-pub fn directory() -> anyhow::Result<tempfile::TempDir> {
+pub(crate) fn directory() -> anyhow::Result<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix("counterpoint-bench-").tempdir()?)
 }

@@ -8,13 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Mails by recipient.
 #[derive(Clone, Default)]
-pub struct Sink {
+pub(crate) struct Sink {
     received: Arc<Mutex<HashMap<String, u32>>>,
     pub address: String,
 }
 
 impl Sink {
-    pub async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let sink = Self { address: listener.local_addr()?.to_string(), ..Self::default() };
         let received = Arc::clone(&sink.received);
@@ -30,7 +30,7 @@ impl Sink {
         Ok(sink)
     }
 
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +40,7 @@ impl Sink {
     }
 
     /// Recipients with their number of mails.
-    pub fn received(&self) -> HashMap<String, u32> {
+    pub(crate) fn received(&self) -> HashMap<String, u32> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     println!("\n{}", server.exports());
     let sdk = server.sdk();
 
-    let is_complete = tour(&sdk, &server).await?;
+    let is_complete = Box::pin(tour(&sdk, &server)).await?;
 
     heading("Go on with it");
     println!("{}", how_to_go_on());

@@ -170,7 +170,7 @@ fn outcomes(activity: &ActivityResponse) -> Vec<(&str, u64)> {
     let metrics = activity.execution_metrics.iter().flatten();
     let numbers = metrics.filter_map(|(name, count)| Some((name.as_str(), count.parse().ok()?)));
     let mut outcomes: Vec<(&str, u64)> = numbers.filter(|(name, _)| *name != "ENDPOINT_PRODUCED").collect();
-    outcomes.sort_unstable_by(|one, other| other.1.cmp(&one.1));
+    outcomes.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
     outcomes
 }
 

@@ -9,7 +9,7 @@ use store::DataDirectory;
 use store::directory::DirectoryError;
 
 use crate::config::Config;
-use crate::node::{Node, exists};
+use crate::node::{Node, exists, log_reserve_bytes};
 use crate::system;
 
 /// How one thing was found.
@@ -74,10 +74,10 @@ fn disk(config: &Config) -> Found {
         Ok(free) => free,
         Err(error) => return Found::Bad(causes(&error)),
     };
-    let text =
-        format!("{} MB are free, {} MB are kept in reserve", free >> 20, config.store.reserve_bytes >> 20);
-    if free <= config.store.reserve_bytes {
-        return Found::Bad(format!("{text}: nothing can be written"));
+    let reserve = log_reserve_bytes(config);
+    let text = format!("{} MB are free, {} MB are kept in reserve", free >> 20, reserve >> 20);
+    if free <= reserve {
+        return Found::Bad(format!("{text}: events and changes of endpoints are refused"));
     }
     Found::Good(text)
 }

@@ -31,7 +31,7 @@ pub(crate) enum Keys {
         /// A file with an IAM policy; without one the key may do everything in the account
         #[arg(long, conflicts_with = "mobile")]
         policy: Option<PathBuf>,
-        /// Only PutEvents and UpdateEndpoint, on this application: a key for an app on phones
+        /// Only `PutEvents` and `UpdateEndpoint`, on this application: a key for an app on phones
         #[arg(long, value_name = "APPLICATION_ID")]
         mobile: Option<String>,
         /// Another account than the first, made with its first key; only while no server runs

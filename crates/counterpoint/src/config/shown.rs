@@ -1,6 +1,7 @@
 //! The configuration in force, as TOML without secrets.
 
 use std::fmt;
+use std::path::Path;
 
 use api::secrets::Secret;
 use engine::dispatch::MissingValues;
@@ -34,12 +35,13 @@ impl fmt::Display for Config {
         let Server { listen, data_dir, throttle_scale } = server;
         writeln!(
             out,
-            "[server]\nlisten = \"{listen}\"\ndata_dir = {data_dir:?}\nthrottle_scale = {throttle_scale:?}\n"
+            "[server]\nlisten = \"{listen}\"\ndata_dir = {:?}\nthrottle_scale = {throttle_scale:?}\n",
+            text(data_dir)
         )?;
         let Auth { account_id, root_access_key_id, root_secret_access_key, master_key_file: _ } = auth;
         writeln!(out, "[auth]\naccount_id = {account_id:?}\nroot_access_key_id = {root_access_key_id:?}")?;
         writeln!(out, "root_secret_access_key = {:?}", masked(root_secret_access_key))?;
-        writeln!(out, "master_key_file = {:?}\n", self.master_key_file())?;
+        writeln!(out, "master_key_file = {:?}\n", text(&self.master_key_file()))?;
         let Telemetry { level, format } = telemetry;
         let format = match format {
             LogFormat::Auto => "auto",
@@ -60,17 +62,7 @@ impl fmt::Display for Config {
             "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\n"
         )?;
         email_section(email, out)?;
-        let ObjectsSection { directory, s3_endpoint, s3_access_key_id, s3_secret_access_key, s3_region } =
-            objects;
-        writeln!(
-            out,
-            "[objects]\ndirectory = {directory:?}\ns3_endpoint = {s3_endpoint:?}\ns3_access_key_id = {s3_access_key_id:?}"
-        )?;
-        writeln!(
-            out,
-            "s3_secret_access_key = {:?}\ns3_region = {s3_region:?}\n",
-            masked(s3_secret_access_key)
-        )?;
+        objects_section(objects, out)?;
         for (name, section) in [("sms", sms), ("voice", voice)] {
             let shown = if section.transport.reveal() == "sandbox" { "sandbox" } else { MASKED };
             writeln!(out, "[{name}]\ntransport = {shown:?}\n")?;
@@ -86,6 +78,17 @@ impl fmt::Display for Config {
         let Outbound { allow_private_networks } = outbound;
         writeln!(out, "[outbound]\nallow_private_networks = {allow_private_networks}")
     }
+}
+
+fn objects_section(objects: &ObjectsSection, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let ObjectsSection { directory, s3_endpoint, s3_access_key_id, s3_secret_access_key, s3_region } =
+        objects;
+    writeln!(
+        out,
+        "[objects]\ndirectory = {:?}\ns3_endpoint = {s3_endpoint:?}\ns3_access_key_id = {s3_access_key_id:?}",
+        text(directory)
+    )?;
+    writeln!(out, "s3_secret_access_key = {:?}\ns3_region = {s3_region:?}\n", masked(s3_secret_access_key))
 }
 
 fn email_section(email: &Email, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,10 +125,17 @@ fn email_section(email: &Email, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
             "\n[[email.dkim]]\ndomain = {:?}\nselector = {:?}\nkey_file = {:?}",
-            key.domain, key.selector, key.key_file
+            key.domain,
+            key.selector,
+            text(&key.key_file)
         )?;
     }
     writeln!(out)
+}
+
+/// A path as a text that TOML reads.
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn masked(secret: &Secret) -> &'static str {

@@ -21,7 +21,7 @@ const ACCESS_KEY_ID_CHARACTERS: std::ops::RangeInclusive<usize> = 4..=128;
 #[derive(Debug, Clone)]
 pub(crate) enum EmailTransportKind {
     Sandbox,
-    Smtp(SmtpOptions),
+    Smtp(Box<SmtpOptions>),
 }
 
 impl<'de> Deserialize<'de> for EmailTransportKind {
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for EmailTransportKind {
                 "ses is not available in this version: use smtps:// with the SMTP credentials of SES",
             )),
             url if url.starts_with("smtp://") || url.starts_with("smtps://") => {
-                url.parse().map(Self::Smtp).map_err(D::Error::custom)
+                url.parse().map(Box::new).map(Self::Smtp).map_err(D::Error::custom)
             }
             _ => Err(D::Error::custom("must be sandbox, smtp://… or smtps://…")),
         }

@@ -27,7 +27,7 @@ pub(crate) const ACCOUNT: &str = "000123456789";
 const REGION: &str = "eu-west-1";
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The binary on a directory, running or not.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Summary;
 use crate::endpoints::{Endpoint, User, Values};
 
 /// Bytes of the rows that one update changes, at most: the endpoint, those that give way to it, the users of both.
@@ -11,6 +12,11 @@ pub const UPDATE_BYTES_MAX: usize = 200 << 10;
 const ROW_BYTES: usize = 512;
 /// The length of a text.
 const LENGTH_BYTES: usize = 2;
+
+pub(super) fn summary(summary: &Summary) -> usize {
+    let names = summary.names.iter().map(|(_, name)| name).chain(summary.blocked.values().flatten());
+    ROW_BYTES + names.map(|name| name.len() + LENGTH_BYTES).sum::<usize>()
+}
 
 /// A row of an endpoint, and the row of its ordinal.
 pub(super) fn endpoint(folded: &str, value: Option<&Endpoint>) -> usize {

@@ -365,13 +365,13 @@ fn the_rows_that_one_update_changes_are_bounded_and_counted() {
     // Moves to the user of the others, one of which gives way, and takes the address of another.
     let moves = serde_json::json!({"User": {"UserId": "one"}, "Address": format!("7{}", "x".repeat(8_000))});
     world.update(&id(90), &moves.to_string()).unwrap();
-    let bytes = world.audience.dirty_bytes;
+    let bytes = world.audience.dirty_bytes();
     assert!((UPDATE_BYTES_MAX / 4..=UPDATE_BYTES_MAX).contains(&bytes), "{bytes}");
     // Once more changes the same rows: they are counted once.
     world.update(&id(90), r#"{"OptOut":"ALL"}"#).unwrap();
-    assert_eq!(world.audience.dirty_bytes, bytes);
+    assert_eq!(world.audience.dirty_bytes(), bytes);
     world.audience.settle();
-    assert_eq!(world.audience.dirty_bytes, 0);
+    assert_eq!(world.audience.dirty_bytes(), 0);
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn a_deleted_application_is_not_changed_any_more() {
     assert_eq!(delete_endpoint(&mut world.audience, "e").unwrap(), None);
     assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 0);
     block_attributes(&mut world.audience, AttributeKind::Endpoint, &["*".to_owned()]).unwrap();
-    assert_eq!(world.audience.dirty_bytes, 0);
+    assert_eq!(world.audience.dirty_bytes(), 0);
     assert!(!world.audience.summary_dirty && world.audience.summary.blocked.is_empty());
 }
 

@@ -249,8 +249,10 @@ fn verdict(
         }
         (Kind::Direct { request, email, .. }, Recipient::Address(address)) => {
             let configuration = request.addresses.get(address);
-            let channel = configuration.and_then(|it| it.channel_type).map(|channel| channel.as_str());
-            let channel = channel.and_then(ChannelType::parse).unwrap_or(ChannelType::Email);
+            let channel = configuration.and_then(|it| it.channel_type);
+            let channel = channel
+                .and_then(|channel| ChannelType::parse(channel.as_str()))
+                .unwrap_or(ChannelType::Email);
             check_channel(channel, email.is_some(), app, enabled)?;
             Ok((0, channel, address.clone()))
         }

@@ -35,6 +35,7 @@ pub(super) struct Content {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one stands behind an Arc for a whole page")]
 pub(super) enum Kind {
     Campaign {
         plan: Plan,

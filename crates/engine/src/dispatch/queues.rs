@@ -121,7 +121,7 @@ impl Turns {
         let last = self.account.clone();
         let is_behind = |queue: &Queue| last.as_ref().is_some_and(|last| queue.app.account > *last);
         let mut behind = self.queues.iter().filter(|(queue, _)| is_behind(queue)).filter_map(is_ready);
-        let first = behind.next().or_else(|| self.queues.iter().filter_map(is_ready).next())?;
+        let first = behind.next().or_else(|| self.queues.iter().find_map(is_ready))?;
         let account = &first.app.account;
         let Some(served) = self.served.get(account) else { return Some(first) };
         let after = self.queues.range((Bound::Excluded(served), Bound::Unbounded));

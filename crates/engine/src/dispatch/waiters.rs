@@ -1,4 +1,4 @@
-//! Who waits for the outcome of a page: the handlers of SendMessages and SendUsersMessages.
+//! Who waits for the outcome of a page: the handlers of direct messages.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

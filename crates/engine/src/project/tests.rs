@@ -169,6 +169,33 @@ async fn a_window_that_is_rebuilt_holds_what_it_held() {
 }
 
 #[tokio::test]
+async fn the_lag_is_the_age_of_the_oldest_record_that_is_not_folded() {
+    let world = World::new();
+    let pass = |ms: u64| world.clock.set(world.context.now().plus(Duration::from_millis(ms)));
+    let lag_ms = || world.engine.lag_ms();
+    let mut projector = Projector::open(world.engine.clone()).await.unwrap();
+    for _ in 0..2 {
+        // After a quiet hour two calls arrive together.
+        pass(3_600_000);
+        assert_eq!(lag_ms(), 0);
+        world.events("a", 1, &[1]).await;
+        assert_eq!(lag_ms(), 0);
+        pass(3_000);
+        world.events("a", 1, &[2]).await;
+        assert_eq!(lag_ms(), 3_000);
+        // Something newer is always there already when a step ends.
+        pass(100);
+        fold_all(&mut projector).await;
+        world.events("a", 1, &[3]).await;
+        assert_eq!(lag_ms(), 0);
+        pass(10);
+        world.events("a", 1, &[4]).await;
+        assert_eq!(lag_ms(), 10);
+        fold_all(&mut projector).await;
+    }
+}
+
+#[tokio::test]
 async fn a_projection_that_was_overtaken_ends() {
     let world = World::new();
     let mut first = Projector::open(world.engine.clone()).await.unwrap();

@@ -19,7 +19,7 @@ pub(super) const AGE_MAX: Duration = Duration::from_mins(10);
 /// Room for so many events is not given back.
 const KEPT_CAPACITY: usize = 16_384;
 
-/// 96 bits of a keyless SipHash: with 4 M entries one event in 10^22 would be taken for a repeat of another.
+/// 96 bits of a keyless `SipHash`: with 4 M entries one event in 10^22 would be taken for a repeat of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     key: u64,

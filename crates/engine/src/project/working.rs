@@ -217,7 +217,7 @@ impl Working {
 
     /// Counts what a record has changed in an audience, which had `before` dirty bytes.
     pub(super) fn count_dirty(&mut self, app: &AppKey, before: usize) {
-        let after = self.audience(app).dirty_bytes;
+        let after = self.audience(app).dirty_bytes();
         self.audience_bytes = (self.audience_bytes + after).saturating_sub(before);
     }
 

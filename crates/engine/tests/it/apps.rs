@@ -59,12 +59,14 @@ impl World {
         for table in Table::ALL.into_iter().filter(|table| table.scope() == Scope::App) {
             let prefix = Key::new(table).text(account).text(id);
             if table != Table::Audiences {
-                (0..rows).for_each(|row| drop(batch.put(prefix.clone().number(row), Vec::new())));
+                for row in 0..rows {
+                    batch.put(prefix.clone().number(row), Vec::new());
+                }
             }
         }
         let now = self.context.now();
         let settings = definitions::settings(account);
-        settings.create(&mut batch, id, "{}".to_owned(), Default::default(), now);
+        settings.create(&mut batch, id, "{}".to_owned(), std::collections::BTreeMap::default(), now);
         for lane in Lane::ALL {
             let page = Page {
                 id: format!("{id}{lane:?}"),
@@ -152,7 +154,7 @@ async fn rows_are_removed_from_where_it_stopped_on() {
     world.due(&app("gone"), Task::PurgeApp).await;
     due::step(&world.engine).await.unwrap();
     world.project().await;
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_mins(1));
     let prefixes = apps::all(SHARD, &app("gone"));
     let mut reached = prefixes[0].clone();
     for _ in 0..10 {

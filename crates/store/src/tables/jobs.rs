@@ -36,7 +36,7 @@ pub struct JobState {
     pub failed: u64,
     /// The first [`FAILURES_MAX`] of them.
     pub failures: Vec<String>,
-    /// By channel, for the segment's ChannelCounts.
+    /// By channel, for the segment's `ChannelCounts`.
     pub channels: Vec<(String, u64)>,
 }
 

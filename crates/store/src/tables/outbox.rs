@@ -75,7 +75,7 @@ pub enum Source {
         version: u32,
         run: String,
     },
-    /// SendMessages and SendUsersMessages: the id of the request, which stands in a row of its own ([`Request`]): a page, each
+    /// `SendMessages` and `SendUsersMessages`: the id of the request, which stands in a row of its own ([`Request`]): a page, each
     /// claim of it and each retry would else hold megabytes.
     Direct {
         request: String,

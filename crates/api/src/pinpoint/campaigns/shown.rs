@@ -2,8 +2,8 @@
 
 use domain::audience::AppKey;
 use model::pinpoint::{
-    CampaignHook, CampaignLimits, CampaignResponse, CampaignState as WireState, CampaignStatus, Schedule,
-    TreatmentResource, WriteCampaignRequest,
+    CampaignHook, CampaignResponse, CampaignState as WireState, CampaignStatus, Schedule, TreatmentResource,
+    WriteCampaignRequest,
 };
 use store::tables::campaigns::{CampaignState, Status};
 use store::tables::definitions::{Body, Head};
@@ -56,7 +56,7 @@ pub(super) fn response(
         id: head.id.clone(),
         is_paused: Some(request.is_paused.unwrap_or(false)),
         last_modified_date: body.modified.to_string(),
-        limits: Some(request.limits.unwrap_or_else(CampaignLimits::default)),
+        limits: Some(request.limits.unwrap_or_default()),
         message_configuration: request.message_configuration,
         name: request.name,
         priority: request.priority,

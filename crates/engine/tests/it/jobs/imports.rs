@@ -77,6 +77,25 @@ async fn a_file_of_users_stands_for_the_endpoints_that_they_have_later() {
 }
 
 #[tokio::test]
+async fn a_segment_of_many_users_is_read_page_by_page() {
+    let world = World::new();
+    let app = app("a");
+    let endpoint = |number: usize| {
+        let user = json!({"UserId": format!("u{}", number / 2)});
+        json!({"Id": number.to_string(), "ChannelType": "CUSTOM", "Address": number.to_string(), "User": user}).to_string()
+    };
+    let lines: Vec<String> = (0..5_000).map(endpoint).collect();
+    world.object("endpoints", lines.join("\n").as_bytes());
+    let definition = json!({"Format": "JSON", "S3Url": "s3://bucket/endpoints", "DefineSegment": false});
+    assert_eq!(world.imported(&app, "endpoints", definition).await.processed, 5_000);
+    let users: Vec<String> = (0..2_400).map(|user| format!("u{user}")).collect();
+    world.object("users.csv", format!("User.UserId\n{}\n", users.join("\n")).as_bytes());
+    let definition = json!({"Format": "CSV", "S3Url": "s3://bucket/users.csv", "RegisterEndpoints": false});
+    assert_eq!(world.imported(&app, "j", definition).await.processed, 2_400);
+    assert_eq!(world.members(&app, "j").await, 4_800);
+}
+
+#[tokio::test]
 async fn without_registering_rows_only_name_what_exists() {
     let world = World::new();
     let app = app("a");

@@ -29,7 +29,7 @@ use store::{Batch, Context, Durability, Key, Kv, Log, Table};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-pub struct World {
+pub(crate) struct World {
     pub context: Context,
     pub kv: Arc<MemoryKv>,
     pub log: Arc<MemoryLog>,
@@ -37,12 +37,12 @@ pub struct World {
     pub engine: Engine,
 }
 
-pub fn app(name: &str) -> AppKey {
+pub(crate) fn app(name: &str) -> AppKey {
     AppKey { account: "123456789012".into(), app: name.into() }
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (context, _) = manual_context();
         let kv = Arc::new(MemoryKv::new());
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
@@ -58,19 +58,19 @@ impl World {
     }
 
     /// Another process over the same directory, or wrappers of its stores.
-    pub fn restarted(&self, kv: Arc<dyn Kv>, log: Arc<dyn Log>) -> Engine {
+    pub(crate) fn restarted(&self, kv: Arc<dyn Kv>, log: Arc<dyn Log>) -> Engine {
         let store = Objects::Directory(self.objects.path().to_owned());
         Engine::with_objects(self.context.clone(), kv, log, store)
     }
 
-    pub fn object(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn object(&self, name: &str, bytes: &[u8]) {
         let path = self.objects.path().join("bucket").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
     /// Makes an import as `CreateImportJob` does; with a segment of the same name unless it says otherwise.
-    pub async fn import(&self, app: &AppKey, job: &str, definition: Value) -> String {
+    pub(crate) async fn import(&self, app: &AppKey, job: &str, definition: Value) -> String {
         let mut definition = definition;
         let mut batch = Batch::default();
         let now = self.context.now();
@@ -99,7 +99,7 @@ impl World {
         job.to_owned()
     }
 
-    pub async fn export(&self, app: &AppKey, job: &str, prefix: &str, segment: Option<&str>) {
+    pub(crate) async fn export(&self, app: &AppKey, job: &str, prefix: &str, segment: Option<&str>) {
         let mut definition = json!({"RoleArn": "r", "S3UrlPrefix": prefix});
         if let Some(segment) = segment {
             definition["SegmentId"] = json!(segment);
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// Makes and carries out an import.
-    pub async fn imported(&self, app: &AppKey, job: &str, definition: Value) -> JobState {
+    pub(crate) async fn imported(&self, app: &AppKey, job: &str, definition: Value) -> JobState {
         self.import(app, job, definition).await;
         let stop = CancellationToken::new();
         let run = jobs::run_import(&self.engine, app, job, &stop);
@@ -120,25 +120,31 @@ impl World {
         self.state(app, Kind::Import, job).await
     }
 
-    pub async fn exported(&self, app: &AppKey, job: &str, prefix: &str, segment: Option<&str>) -> JobState {
+    pub(crate) async fn exported(
+        &self,
+        app: &AppKey,
+        job: &str,
+        prefix: &str,
+        segment: Option<&str>,
+    ) -> JobState {
         self.export(app, job, prefix, segment).await;
         let ended = jobs::run_export(&self.engine, app, job, &CancellationToken::new()).await;
         assert_eq!(ended.unwrap(), Outcome::Ended);
         self.state(app, Kind::Export, job).await
     }
 
-    pub async fn state(&self, app: &AppKey, kind: Kind, job: &str) -> JobState {
+    pub(crate) async fn state(&self, app: &AppKey, kind: Kind, job: &str) -> JobState {
         let row = self.kv.get(&state_key(app, kind.as_str(), job)).await.unwrap().unwrap();
         decode(&row.value).unwrap()
     }
 
     /// Folds all that is on the log.
-    pub async fn project(&self) {
+    pub(crate) async fn project(&self) {
         let mut projector = Projector::open(self.engine.clone()).await.unwrap();
         while projector.step().await.unwrap() == Step::Progress {}
     }
 
-    pub async fn put_endpoint(&self, app: &AppKey, id: &str, json: &Value) {
+    pub(crate) async fn put_endpoint(&self, app: &AppKey, id: &str, json: &Value) {
         let json = json.to_string();
         let items = vec![EndpointItem { id, json: &json }];
         let record = Record {
@@ -152,20 +158,20 @@ impl World {
     }
 
     /// An endpoint as the wire shows it.
-    pub async fn endpoint(&self, app: &AppKey, id: &str) -> Option<Value> {
+    pub(crate) async fn endpoint(&self, app: &AppKey, id: &str) -> Option<Value> {
         let folded = EndpointId::new(id).folded();
         let (endpoint, user) = reads::endpoint(&*self.kv, app, &folded).await.unwrap()?;
         Some(document(&app.app, &endpoint, user.as_ref()))
     }
 
     /// How many members an imported segment has.
-    pub async fn members(&self, app: &AppKey, segment: &str) -> u64 {
+    pub(crate) async fn members(&self, app: &AppKey, segment: &str) -> u64 {
         let now = self.context.now();
         select(&self.engine, app, &SegmentId::new(segment), None, now).await.unwrap().len()
     }
 
     /// Every row that is not about how far somebody is.
-    pub fn rows(&self) -> BTreeMap<Key, Vec<u8>> {
+    pub(crate) fn rows(&self) -> BTreeMap<Key, Vec<u8>> {
         let is_state = |key: &Key| {
             let tag = key.as_bytes()[0];
             tag != Table::Meta as u8 && tag != Table::Due as u8
@@ -175,7 +181,7 @@ impl World {
 }
 
 /// Carries a job out while the log is projected. A projector that fails ends it too.
-pub async fn projecting(
+pub(crate) async fn projecting(
     engine: &Engine,
     job: impl Future<Output = Result<Outcome, JobError>>,
 ) -> Result<Outcome, String> {
@@ -193,17 +199,19 @@ pub async fn projecting(
     }
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A CSV file of new endpoints, from number `from` on.
-pub fn csv(from: usize, count: usize) -> String {
+pub(crate) fn csv(from: usize, count: usize) -> String {
     let mut text = "ChannelType,Address,Location.Country,Attributes.Ride,Attributes.Ride\n".to_owned();
     for number in from..from + count {
-        text += &format!("EMAIL,e{number}@example.com,DE,\"Bus, fast\",Train\n");
+        text.push_str("EMAIL,e");
+        text.push_str(&number.to_string());
+        text.push_str("@example.com,DE,\"Bus, fast\",Train\n");
     }
     text
 }

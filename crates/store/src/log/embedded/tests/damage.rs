@@ -69,7 +69,7 @@ async fn an_end_that_is_torn_at_any_byte_is_cut_off() {
             append_numbered(&log, 40, 42, 2).await;
             assert_numbered(&log, 0, 42).await;
             log.close().await;
-            assert_numbered(&*world.open().unwrap(), 0, 42).await;
+            assert_numbered(&world.open().unwrap(), 0, 42).await;
         }
     }
 }
