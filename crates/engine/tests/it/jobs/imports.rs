@@ -86,7 +86,7 @@ async fn a_segment_of_many_users_is_read_page_by_page() {
     };
     let lines: Vec<String> = (0..5_000).map(endpoint).collect();
     world.object("endpoints", lines.join("\n").as_bytes());
-    let definition = json!({"Format": "JSON", "S3Url": "s3://bucket/endpoints", "DefineSegment": false});
+    let definition = json!({"Format": "JSON", "S3Url": "s3://bucket/endpoints", "DefineSegment": false, "RegisterEndpoints": true});
     assert_eq!(world.imported(&app, "endpoints", definition).await.processed, 5_000);
     let users: Vec<String> = (0..2_400).map(|user| format!("u{user}")).collect();
     world.object("users.csv", format!("User.UserId\n{}\n", users.join("\n")).as_bytes());
