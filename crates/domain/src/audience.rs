@@ -13,12 +13,14 @@ use crate::endpoints::{Endpoint, User};
 use crate::ids::{AccountId, AppId};
 use crate::time::Timestamp;
 
+mod loaded;
 mod merge;
 mod removal;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use loaded::Loaded;
 pub use merge::{Arrival, touch, update};
 pub use removal::{block_attributes, delete_endpoint, delete_user};
 pub use rows::UPDATE_BYTES_MAX;
@@ -83,13 +85,6 @@ pub fn is_blocked(blocked: &Blocked, kind: AttributeKind, name: &str) -> bool {
     blocked.get(&kind).is_some_and(|patterns| patterns.iter().any(|pattern| glob_matches(pattern, name)))
 }
 
-/// A row in memory, and whether it has to be written.
-#[derive(Debug, Clone)]
-pub struct Slot<T> {
-    pub value: Option<T>,
-    pub dirty: bool,
-}
-
 /// The loaded part of an application's audience.
 #[derive(Debug, Default)]
 pub struct Audience {
@@ -97,10 +92,11 @@ pub struct Audience {
     pub summary_dirty: bool,
     /// Names were captured or blocked.
     pub names_changed: bool,
-    pub endpoints: HashMap<String, Slot<Endpoint>>,
-    pub users: HashMap<String, Slot<User>>,
+    /// By folded endpoint id.
+    pub endpoints: Loaded<String, Endpoint>,
+    pub users: Loaded<String, User>,
     /// (channel, folded address) → folded id of the endpoint that holds it.
-    pub addresses: HashMap<(ChannelType, String), Slot<String>>,
+    pub addresses: Loaded<(ChannelType, String), String>,
     /// Ordinal → instant of the latest activity, of the endpoints that were only touched: an update leaves its date in the
     /// endpoint itself.
     pub activity: HashMap<u32, Timestamp>,
@@ -108,8 +104,6 @@ pub struct Audience {
     pub new_ordinals: BTreeMap<u32, String>,
     /// Ordinals whose endpoints were deleted by this batch.
     pub deleted_ordinals: BTreeSet<u32>,
-    /// About as many bytes have the rows that are to be written, but for the summary.
-    row_bytes: usize,
 }
 
 impl Audience {
@@ -124,77 +118,60 @@ impl Audience {
 
     /// About as many bytes has everything that is to be written.
     pub fn dirty_bytes(&self) -> usize {
-        self.row_bytes + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
+        let rows = self.endpoints.dirty_bytes() + self.users.dirty_bytes() + self.addresses.dirty_bytes();
+        rows + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
     }
 
     /// After a commit: what was written is clean, what was told is forgotten.
     pub fn settle(&mut self) {
         self.summary_dirty = false;
         self.names_changed = false;
-        self.endpoints.values_mut().for_each(|slot| slot.dirty = false);
-        self.users.values_mut().for_each(|slot| slot.dirty = false);
-        self.addresses.values_mut().for_each(|slot| slot.dirty = false);
+        self.endpoints.settle();
+        self.users.settle();
+        self.addresses.settle();
         self.activity.clear();
         self.new_ordinals.clear();
         self.deleted_ordinals.clear();
-        self.row_bytes = 0;
     }
 
     /// The row is in memory.
     pub fn is_loaded(&self, row: &Row) -> bool {
         match row {
-            Row::Endpoint(id) => self.endpoints.contains_key(id),
-            Row::User(id) => self.users.contains_key(id),
-            Row::Address(channel, address) => self.addresses.contains_key(&(*channel, address.clone())),
+            Row::Endpoint(id) => self.endpoints.is_loaded(id),
+            Row::User(id) => self.users.is_loaded(id),
+            Row::Address(channel, address) => self.addresses.is_loaded(&(*channel, address.clone())),
         }
     }
 
     pub(crate) fn endpoint(&self, folded: &str) -> Result<Option<&Endpoint>, NotLoaded> {
-        match self.endpoints.get(folded) {
-            Some(slot) => Ok(slot.value.as_ref()),
-            None => Err(NotLoaded(vec![Row::Endpoint(folded.to_owned())])),
-        }
+        self.endpoints.find(folded, || Row::Endpoint(folded.to_owned()))
     }
 
     pub(crate) fn user(&self, id: &str) -> Result<Option<&User>, NotLoaded> {
-        match self.users.get(id) {
-            Some(slot) => Ok(slot.value.as_ref()),
-            None => Err(NotLoaded(vec![Row::User(id.to_owned())])),
-        }
+        self.users.find(id, || Row::User(id.to_owned()))
     }
 
     pub(crate) fn holder(&self, channel: ChannelType, address: &str) -> Result<Option<&str>, NotLoaded> {
-        match self.addresses.get(&(channel, address.to_owned())) {
-            Some(slot) => Ok(slot.value.as_deref()),
-            None => Err(NotLoaded(vec![Row::Address(channel, address.to_owned())])),
-        }
+        let key = (channel, address.to_owned());
+        let holder = self.addresses.find(&key, || Row::Address(channel, address.to_owned()))?;
+        Ok(holder.map(String::as_str))
     }
 
     pub(crate) fn put_endpoint(&mut self, folded: &str, value: Option<Endpoint>) {
-        self.row_bytes += rows::endpoint(folded, value.as_ref());
-        let before = self.endpoints.insert(folded.to_owned(), Slot { value, dirty: true });
-        if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.row_bytes -= rows::endpoint(folded, before.value.as_ref());
-        }
+        let bytes = rows::endpoint(folded, value.as_ref());
+        self.endpoints.put(folded, value, bytes);
     }
 
     pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
-        self.row_bytes += rows::address(holder.as_ref());
-        let before =
-            self.addresses.insert((channel, address.to_owned()), Slot { value: holder, dirty: true });
-        if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.row_bytes -= rows::address(before.value.as_ref());
-        }
+        let bytes = rows::address(holder.as_ref());
+        self.addresses.put(&(channel, address.to_owned()), holder, bytes);
     }
 
     /// Writes a user; one without endpoints is not kept.
     pub(crate) fn put_user(&mut self, id: &str, user: User) {
         let value = (!user.endpoints.is_empty()).then_some(user);
-        self.row_bytes += rows::user(id, value.as_ref());
-        let before = self.users.insert(id.to_owned(), Slot { value, dirty: true });
-        if let Some(before) = before.filter(|slot| slot.dirty) {
-            self.row_bytes -= rows::user(id, before.value.as_ref());
-        }
+        let bytes = rows::user(id, value.as_ref());
+        self.users.put(id, value, bytes);
     }
 
     /// Ends the link between an endpoint and its user.

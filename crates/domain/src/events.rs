@@ -133,16 +133,22 @@ impl<'a> EventBatch<'a> {
 }
 
 impl EndpointItem<'_> {
-    /// The endpoint data of the item, read and checked; the error is the `Message` of the item's 400. An absent `Endpoint`
-    /// reads as an empty update: the endpoint is made when it does not exist.
+    /// What is said of the endpoint: see [`endpoint_update`].
     pub fn update(&self) -> Result<EndpointUpdate, Invalid> {
-        check_endpoint_id(&self.id)?;
-        let Some(raw) = self.endpoint else { return Ok(EndpointUpdate::default()) };
-        if raw.get() == "{}" {
-            return Ok(EndpointUpdate::default());
+        endpoint_update(&self.id, self.endpoint.map(RawValue::get))
+    }
+}
+
+/// The endpoint data of an item, read and checked; the error is the `Message` of the item's 400. An absent `Endpoint` reads
+/// as an empty update: the endpoint is made when it does not exist.
+pub fn endpoint_update(endpoint_id: &str, json: Option<&str>) -> Result<EndpointUpdate, Invalid> {
+    check_endpoint_id(endpoint_id)?;
+    match json {
+        None | Some("{}") => Ok(EndpointUpdate::default()),
+        Some(json) => {
+            let update = EndpointUpdate::parse(json)?;
+            update.check()?;
+            Ok(update)
         }
-        let update = EndpointUpdate::parse(raw.get())?;
-        update.check()?;
-        Ok(update)
     }
 }

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod email;
 pub mod endpoints;
 pub mod events;
+pub mod hashes;
 pub mod ids;
 pub mod import;
 pub mod jobs;

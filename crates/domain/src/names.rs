@@ -3,12 +3,11 @@
 //! Two names with one hash pass for each other, so these sets only tell what need not be looked at again; what decides is
 //! kept as texts.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use crate::hashes::HashedSet;
 
 /// A set of names of several kinds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NameHashes(HashSet<u64, BuildHasherDefault<Hashed>>);
+pub struct NameHashes(HashedSet);
 
 impl NameHashes {
     pub fn contains(&self, kind: u8, name: &str) -> bool {
@@ -31,24 +30,4 @@ fn hash(kind: u8, name: &str) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
-}
-
-/// The elements are hashes already.
-#[derive(Debug, Clone, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }

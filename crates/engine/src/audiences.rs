@@ -170,12 +170,11 @@ impl Audiences {
 
 /// What a step changed: users before the endpoints that refer to them, removals before what may reuse their place.
 fn changes(audience: &Audience) -> impl Iterator<Item = Change> + '_ {
-    let users = audience.users.iter().filter(|(_, slot)| slot.dirty);
-    let users = users.map(|(id, slot)| Change::User(id.clone(), slot.value.clone()));
+    let users = audience.users.changed();
+    let users = users.map(|(id, user)| Change::User(id.clone(), user.cloned()));
     let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
-    let endpoints = audience.endpoints.values().filter(|slot| slot.dirty);
-    let endpoints =
-        endpoints.filter_map(|slot| slot.value.clone()).map(|value| Change::Endpoint(Box::new(value)));
+    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint.cloned());
+    let endpoints = endpoints.map(|endpoint| Change::Endpoint(Box::new(endpoint)));
     let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
     users.chain(removed).chain(endpoints).chain(touched)
 }

@@ -1,17 +1,19 @@
 //! How endpoints are reached, as hashes, and how large they are: whether an item of `PutEvents` would change an endpoint's
 //! channel, address or user, or could make it too large, is known without reading the endpoint (design §5, who waits).
 //!
-//! A hash that is missing or differs only means that the caller waits for the projection; so the memory is bounded by simply
-//! starting over.
+//! A hash that is missing or differs only means that the caller waits for the projection, and that the projection reads the
+//! endpoint to learn its ordinal; so the memory is bounded by simply starting over.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use domain::audience::{AppKey, Audience};
 use domain::channels::ChannelType;
 use domain::endpoints::{ENDPOINT_BYTES_MAX, EndpointUpdate, USER_BYTES_MAX};
+use domain::hashes::HashedMap;
 use domain::ids::{UserId, folded};
+
+use crate::fingerprint::Fingerprint;
+use crate::readings::contact;
 
 /// Endpoints whose contact is remembered.
 const CONTACTS_MAX: usize = 1 << 20;
@@ -21,12 +23,15 @@ const SHARDS: usize = 16;
 /// Contact by endpoint, both hashed.
 #[derive(Debug, Default)]
 pub struct Contacts {
-    shards: [Mutex<HashMap<u64, Contact>>; SHARDS],
+    shards: [Mutex<HashedMap<Contact>>; SHARDS],
 }
 
-/// Hashes of what makes a contact.
+/// An endpoint's ordinal, and hashes of what makes its contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Contact {
+    /// The rest of the endpoint's fingerprint.
+    check: u32,
+    ordinal: u32,
     channel: Option<ChannelType>,
     /// 0: none.
     address: u32,
@@ -59,25 +64,34 @@ impl Contacts {
             && usize::from(known.user_bytes) + update.user_bytes() <= USER_BYTES_MAX
     }
 
-    fn known(&self, app: &AppKey, endpoint_id: &str) -> Option<Contact> {
-        let key = hash(&(app, &*folded(endpoint_id)));
-        self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    /// The ordinal of an endpoint, by the fingerprint of [`contact`], if it is known to exist.
+    pub(crate) fn ordinal(&self, endpoint: Fingerprint) -> Option<u32> {
+        self.get(endpoint).map(|known| known.ordinal)
     }
 
-    /// Remembers what a step of the projection wrote.
+    fn known(&self, app: &AppKey, endpoint_id: &str) -> Option<Contact> {
+        self.get(contact(app, &folded(endpoint_id)))
+    }
+
+    fn get(&self, Fingerprint { key, check }: Fingerprint) -> Option<Contact> {
+        let contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
+        contacts.get(&key).filter(|known| known.check == check).copied()
+    }
+
+    /// Remembers what a step of the projection read and wrote.
     pub(crate) fn apply(&self, app: &AppKey, audience: &Audience) {
-        for (folded, slot) in audience.endpoints.iter().filter(|(_, slot)| slot.dirty) {
-            let key = hash(&(app, folded.as_str()));
+        for (folded, endpoint) in audience.endpoints.recent() {
+            let Fingerprint { key, check } = contact(app, folded);
             let mut contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(endpoint) = &slot.value else {
+            let Some(endpoint) = endpoint else {
                 contacts.remove(&key);
                 continue;
             };
-            if contacts.len() >= CONTACTS_MAX / SHARDS {
-                *contacts = HashMap::new();
+            if contacts.len() >= CONTACTS_MAX / SHARDS && !contacts.contains_key(&key) {
+                *contacts = HashedMap::default();
             }
             let user = endpoint.user_id.as_ref().map(UserId::as_str);
-            let loaded = user.and_then(|user| audience.users.get(user)?.value.as_ref());
+            let loaded = user.and_then(|user| audience.users.get(user));
             let user_bytes = match (user, loaded) {
                 (None, _) => 0,
                 (Some(_), Some(user)) => bytes(user.bytes()),
@@ -85,6 +99,8 @@ impl Contacts {
                 (Some(_), None) => contacts.get(&key).map_or(u16::MAX, |before| before.user_bytes),
             };
             let contact = Contact {
+                check,
+                ordinal: endpoint.ordinal,
                 channel: endpoint.channel_type,
                 address: short(endpoint.address.as_deref()),
                 user: short(user),
@@ -94,9 +110,9 @@ impl Contacts {
             contacts.insert(key, contact);
         }
         // A user grows by any of its endpoints.
-        for user in audience.users.values().filter(|slot| slot.dirty).filter_map(|slot| slot.value.as_ref()) {
+        for user in audience.users.changed().filter_map(|(_, user)| user) {
             for folded in &user.endpoints {
-                let key = hash(&(app, folded.as_str()));
+                let Fingerprint { key, .. } = contact(app, folded);
                 let mut contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(contact) = contacts.get_mut(&key) {
                     contact.user_bytes = bytes(user.bytes());
@@ -105,15 +121,9 @@ impl Contacts {
         }
     }
 
-    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, Contact>> {
+    fn shard(&self, key: u64) -> &Mutex<HashedMap<Contact>> {
         &self.shards[(key >> 32) as usize % SHARDS]
     }
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn bytes(bytes: usize) -> u16 {
@@ -122,5 +132,5 @@ fn bytes(bytes: usize) -> u16 {
 
 /// 0 for no text, as an update with an empty text asks for.
 fn short(text: Option<&str>) -> u32 {
-    text.filter(|text| !text.is_empty()).map_or(0, |text| hash(&text) as u32 | 1)
+    text.filter(|text| !text.is_empty()).map_or(0, |text| Fingerprint::of(&text).check | 1)
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use domain::audience::AppKey;
-use domain::records::Record;
+use domain::events::EventBatch;
+use domain::ids::RequestId;
+use domain::records::{Body, Record};
 use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
 use tokio::sync::watch;
 
@@ -19,6 +21,7 @@ use crate::lag::Lag;
 use crate::low_water::LowWater;
 use crate::names::Names;
 use crate::objects::Objects;
+use crate::readings::Readings;
 
 /// Refusals kept for those who wait for them; an older one is dropped when there are more.
 const VERDICTS_MAX: usize = 100_000;
@@ -46,6 +49,8 @@ pub struct Shared {
     pub contacts: Contacts,
     /// Names that applications have used, kept by the projection.
     pub names: Names,
+    /// Batches of events that were read and are not folded yet.
+    pub(crate) readings: Readings,
     /// The next record that the projection will fold; everything before it is in the state and in the indexes.
     progress: watch::Sender<Position>,
     verdicts: Mutex<BTreeMap<(Position, u32), String>>,
@@ -90,6 +95,7 @@ impl Engine {
             audiences: Audiences::default(),
             contacts: Contacts::default(),
             names: Names::default(),
+            readings: Readings::default(),
             progress: watch::Sender::new(Position(0)),
             verdicts: Mutex::default(),
             lag: Lag::default(),
@@ -104,6 +110,22 @@ impl Engine {
     /// Appends a record; durable on return.
     pub async fn append(&self, app: &AppKey, record: &Record<'_>) -> Result<Position, LogError> {
         first(&self.log.append(vec![(partition(app, ""), record.encode().into())]).await?)
+    }
+
+    /// Appends the events of a request, whose body `json` was read with [`EventBatch::parse_known`] and the names that are
+    /// known here; durable on return. Endpoints are made unless the account has as many as it may.
+    pub async fn append_events(
+        &self,
+        app: &AppKey,
+        request: &RequestId,
+        json: &str,
+        batch: &EventBatch<'_>,
+        may_create: bool,
+    ) -> Result<Position, LogError> {
+        self.readings.keep(app, request, json, batch);
+        let body = if may_create { Body::Events { json } } else { Body::EventsOfKnown { json } };
+        let (account, request_id) = (app.account.as_str(), request.as_str());
+        self.append(app, &Record { account, app: app.app.as_str(), request_id, body }).await
     }
 
     /// Appends the outcome of what was done already, with the space that the log keeps free for it; durable on return.

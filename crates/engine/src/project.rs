@@ -132,6 +132,7 @@ impl Projector {
         }
         if self.records.is_empty() {
             self.working.forget_clean();
+            self.engine.readings.forget();
             return Ok(Step::Idle);
         }
         match self.fold_and_commit().await {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::events::{EndpointItem, EventBatch};
-use domain::records::{Body, Record};
 use engine::names::AppNames;
 use serde_json::json;
 
@@ -31,13 +30,7 @@ pub(super) async fn put_events(cx: Cx, labels: Labels, body: Bytes) -> Result<Ra
     let updates: Vec<Result<EndpointUpdate, Invalid>> =
         batch.items.iter().map(EndpointItem::update).collect();
     let may_create = cx.engine().audiences.usage.may_create(cx.account());
-    let record = Record {
-        account: app.account.as_str(),
-        app: app.app.as_str(),
-        request_id: cx.request_id.as_str(),
-        body: if may_create { Body::Events { json } } else { Body::EventsOfKnown { json } },
-    };
-    let position = cx.engine().append(&app, &record).await?;
+    let position = cx.engine().append_events(&app, &cx.request_id, json, &batch, may_create).await?;
     let rules = Rules { cx: &cx, app: &app, names: &names, may_create };
     let waits = batch.items.iter().zip(&updates).any(|(item, update)| rules.may_refuse(item, update));
     if waits {

@@ -22,13 +22,13 @@ impl World {
         for row in missing.0 {
             match row {
                 Row::Endpoint(id) => {
-                    self.audience.endpoints.insert(id, Slot { value: None, dirty: false });
+                    self.audience.endpoints.load(id, None);
                 }
                 Row::User(id) => {
-                    self.audience.users.insert(id, Slot { value: None, dirty: false });
+                    self.audience.users.load(id, None);
                 }
                 Row::Address(channel, address) => {
-                    self.audience.addresses.insert((channel, address), Slot { value: None, dirty: false });
+                    self.audience.addresses.load((channel, address), None);
                 }
             }
         }
@@ -178,7 +178,10 @@ fn mail_addresses_are_claimed_in_any_case_and_shown_as_sent() {
     assert_eq!(world.get("b").status, EndpointStatus::Active);
     assert_eq!(world.audience.addresses.len(), 1);
     delete_endpoint(&mut world.audience, "b").unwrap().unwrap();
-    assert!(world.audience.addresses.values().all(|slot| slot.value.is_none()), "nobody holds it any more");
+    assert!(
+        world.audience.addresses.changed().all(|(_, holder)| holder.is_none()),
+        "nobody holds it any more"
+    );
     // A device's token is another one in other letters.
     world.update("c", r#"{"Address":"Token","ChannelType":"GCM"}"#).unwrap();
     world.update("d", r#"{"Address":"token","ChannelType":"GCM"}"#).unwrap();
@@ -310,7 +313,7 @@ fn deleting_frees_the_address_and_the_user() {
     assert_eq!(delete_endpoint(&mut world.audience, "a").unwrap(), None);
     assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 1);
     assert!(world.audience.users["u"].value.is_none());
-    assert!(world.audience.addresses.values().all(|slot| slot.value.is_none()));
+    assert!(world.audience.addresses.changed().all(|(_, holder)| holder.is_none()));
     assert_eq!(world.audience.summary.endpoints, 0);
     world.update("a", "{}").unwrap();
     assert_eq!(world.get("a").ordinal, 2, "ordinals are never given out again");

@@ -9,11 +9,13 @@ use domain::ids::EndpointId;
 use domain::records::EndpointItem;
 use store::{KvError, Position};
 
-use super::events::{day, each_accepted, folded};
+use super::events::{day, folded};
 use super::window::Window;
 use super::working::Working;
 use crate::Engine;
+use crate::fingerprint::Fingerprint;
 use crate::handle::FIRST_EVENT;
+use crate::readings::Reading;
 
 /// A record's place and the state it is folded into.
 pub(super) struct Folder<'a> {
@@ -27,31 +29,52 @@ pub(super) struct Folder<'a> {
 
 impl Folder<'_> {
     pub(super) async fn events(&mut self, json: &str) -> Result<(), KvError> {
-        // The handler parsed the same bytes before it appended them.
-        let known = self.engine.names.of(&self.app).events;
-        let Ok(batch) = EventBatch::parse_known(json, &known) else { return Ok(()) };
-        for (number, item) in batch.items.iter().enumerate() {
-            let verdict = match item.update() {
-                Ok(update) if update.is_empty() => self.touch(&item.id).await?,
-                Ok(update) => self.apply(&item.id, &update).await?,
+        let Some((reading, refused)) = self.read(json).await? else { return Ok(()) };
+        for (number, item) in (0..).zip(&reading.items) {
+            let id = item.id(json);
+            let verdict = match item.update(json) {
+                Ok(update) if update.is_empty() => self.touch(id, item.contact).await?,
+                Ok(update) => self.apply(id, &update).await?,
                 Err(refusal) => Err(refusal),
             };
             if let Err(Invalid(message)) = verdict {
-                self.working.refuse(self.position, number as u32, message);
+                self.working.refuse(self.position, number, message);
             }
         }
         let is_deleted = self.working.audience(&self.app).summary.deleted;
-        let refused = if is_deleted { BTreeSet::new() } else { self.take_names(&batch).await? };
         let Self { working, window, app, arrival, position, .. } = self;
-        each_accepted(&batch, |number, endpoint, event| {
+        let mut counts: Vec<(i64, &str, u64)> = Vec::new();
+        for event in &reading.events {
             // The window is rebuilt from the log alone, which tells neither whether the application was deleted nor how many
             // names it had.
-            let is_repeat = window.add(app, endpoint, &event.id, *position, arrival.at);
-            if !is_repeat && !is_deleted && !refused.contains(&number) {
-                working.count_event(app, day(event.timestamp, arrival.at), &event.event_type);
+            let is_repeat = window.add(event.fingerprint, *position, arrival.at);
+            if is_repeat || is_deleted || refused.contains(&event.number) {
+                continue;
             }
-        });
+            let (day, event_type) = (day(event.timestamp, arrival.at), event.event_type(json));
+            match counts.iter_mut().find(|(on, of, _)| *on == day && *of == event_type) {
+                Some((_, _, count)) => *count += 1,
+                None => counts.push((day, event_type, 1)),
+            }
+        }
+        for (day, event_type, count) in counts {
+            working.count_events(app, day, event_type, count);
+        }
         Ok(())
+    }
+
+    /// What the request handler read, or else the batch read again, with the numbers of the events that are refused for their
+    /// names; `None` if it cannot be read.
+    async fn read(&mut self, json: &str) -> Result<Option<(Reading, BTreeSet<u32>)>, KvError> {
+        if let Some(reading) = self.engine.readings.take(&self.arrival.request_id) {
+            return Ok(Some((reading, BTreeSet::new())));
+        }
+        // The handler read the same bytes before it appended them, so they can be read.
+        let known = self.engine.names.of(&self.app).events;
+        let Ok(batch) = EventBatch::parse_known(json, &known) else { return Ok(None) };
+        let is_deleted = self.working.audience(&self.app).summary.deleted;
+        let refused = if is_deleted { BTreeSet::new() } else { self.take_names(&batch).await? };
+        Ok(Some((Reading::of(&self.app, json, &batch), refused)))
     }
 
     /// Keeps the names that the events of a batch bring. Answers the numbers of the events that are refused because the
@@ -92,7 +115,16 @@ impl Folder<'_> {
         self.apply(item.id, &update).await
     }
 
-    async fn touch(&mut self, id: &str) -> Result<Result<(), Invalid>, KvError> {
+    async fn touch(&mut self, id: &str, contact: Fingerprint) -> Result<Result<(), Invalid>, KvError> {
+        let audience = self.working.audience(&self.app);
+        // What this step changed is known here only; of the rest the memory tells what the row would.
+        if !audience.summary.deleted
+            && !audience.endpoints.is_loaded(&*folded(id))
+            && let Some(ordinal) = self.engine.contacts.ordinal(contact)
+        {
+            audience.touch(ordinal, self.arrival.at);
+            return Ok(Ok(()));
+        }
         let id = EndpointId::new(id);
         loop {
             let audience = self.working.audience(&self.app);

@@ -37,7 +37,7 @@ impl Folder<'_> {
                 Ok(()) => {
                     state.processed += 1;
                     let endpoint = self.working.audience(&self.app).endpoints.get(&*folded(item.id));
-                    if let Some(endpoint) = endpoint.and_then(|slot| slot.value.as_ref()) {
+                    if let Some(endpoint) = endpoint {
                         members.push(endpoint.ordinal);
                         if let Some(channel) = endpoint.channel_type {
                             *channels.entry(channel.as_str().to_owned()).or_default() += 1;
@@ -79,8 +79,7 @@ impl Folder<'_> {
         if !self.working.audience(&self.app).is_loaded(&row) {
             self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
         }
-        let slot = self.working.audience(&self.app).endpoints.get(&folded);
-        let exists = slot.is_some_and(|slot| slot.value.is_some());
+        let exists = self.working.audience(&self.app).endpoints.get(&folded).is_some();
         Ok(if exists { Ok(()) } else { Err(Invalid::new("endpoint does not exist")) })
     }
 
@@ -95,8 +94,7 @@ impl Folder<'_> {
         if !self.working.audience(&self.app).is_loaded(&row) {
             self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
         }
-        let slot = self.working.audience(&self.app).users.get(user);
-        if slot.is_none_or(|slot| slot.value.is_none()) {
+        if self.working.audience(&self.app).users.get(user).is_none() {
             state.failed += 1;
             state.failures.push(shortened(format!("{user}: user does not exist")));
             return Ok(());

@@ -4,13 +4,14 @@
 //! last [`EVENTS_MAX`] events of at most [`AGE_MAX`] of arrival time. Every occurrence counts, a repeat too, so the window
 //! depends on nothing but the records that it spans and is rebuilt from them.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use domain::audience::AppKey;
+use domain::hashes::HashedMap;
 use domain::time::Timestamp;
 use store::Position;
+
+use crate::fingerprint::Fingerprint;
 
 /// Events that the window holds, at most.
 pub(super) const EVENTS_MAX: usize = 4_000_000;
@@ -18,13 +19,6 @@ pub(super) const EVENTS_MAX: usize = 4_000_000;
 pub(super) const AGE_MAX: Duration = Duration::from_mins(10);
 /// Room for so many events is not given back.
 const KEPT_CAPACITY: usize = 16_384;
-
-/// 96 bits of a keyless `SipHash`: with 4 M entries one event in 10^22 would be taken for a repeat of another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fingerprint {
-    key: u64,
-    check: u32,
-}
 
 /// The events of one record that are kept.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +36,7 @@ struct Stretch {
 #[derive(Debug)]
 pub struct Window {
     /// Key → number of the latest occurrence that is kept.
-    latest: HashMap<u64, u64, BuildHasherDefault<Hashed>>,
+    latest: HashedMap<u64>,
     fingerprints: VecDeque<Fingerprint>,
     /// The records that the fingerprints come from, in order.
     stretches: VecDeque<Stretch>,
@@ -64,7 +58,7 @@ impl Default for Window {
 impl Window {
     fn with_events_max(events_max: usize) -> Self {
         Self {
-            latest: HashMap::default(),
+            latest: HashedMap::default(),
             fingerprints: VecDeque::new(),
             stretches: VecDeque::new(),
             first: 0,
@@ -74,16 +68,8 @@ impl Window {
         }
     }
 
-    /// Adds an event. Answers whether it is a repeat.
-    pub fn add(
-        &mut self,
-        app: &AppKey,
-        folded: &str,
-        event: &str,
-        position: Position,
-        arrival: Timestamp,
-    ) -> bool {
-        let fingerprint = fingerprint(app, folded, event);
+    /// Adds an event: the fingerprint of its application, endpoint and id. Answers whether it is a repeat.
+    pub fn add(&mut self, fingerprint: Fingerprint, position: Position, arrival: Timestamp) -> bool {
         let number = self.next();
         self.fingerprints.push_back(fingerprint);
         if self.stretches.back().is_none_or(|stretch| stretch.position != position) {
@@ -165,49 +151,17 @@ impl Window {
     }
 }
 
-/// Keys are hashes already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
-
-fn fingerprint(app: &AppKey, folded: &str, event: &str) -> Fingerprint {
-    let mut hasher = DefaultHasher::new();
-    (app, folded, event).hash(&mut hasher);
-    let key = hasher.finish();
-    hasher.write_u8(1);
-    Fingerprint { key, check: hasher.finish() as u32 }
-}
-
 #[cfg(test)]
 mod tests {
     use store::dice::Dice;
 
     use super::*;
 
-    fn app() -> AppKey {
-        AppKey { account: "1".into(), app: "a".into() }
-    }
-
     /// An event: its id, the record it stands in, when that arrived.
     type Event = (String, u64, i64);
 
     fn add(window: &mut Window, (id, position, at): &Event) -> bool {
-        window.add(&app(), "e", id, Position(*position), Timestamp(*at))
+        window.add(Fingerprint::of(id), Position(*position), Timestamp(*at))
     }
 
     /// Records of some events each, of few ids, with quiet times in between.

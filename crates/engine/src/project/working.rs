@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use domain::audience::{AppKey, Audience, NotLoaded, Row, Slot};
+use domain::audience::{AppKey, Audience, NotLoaded, Row};
 use domain::events::EventNames;
 use domain::records::Record;
 use domain::time::Timestamp;
@@ -91,12 +91,11 @@ impl Working {
         for (row, value) in rows.into_iter().zip(values) {
             let value = value.as_ref().map(|row| &*row.value);
             match row {
-                Row::Endpoint(id) => drop(audience.endpoints.insert(id, clean(value)?)),
-                Row::User(id) => drop(audience.users.insert(id, clean(value)?)),
+                Row::Endpoint(id) => audience.endpoints.load(id, read(value)?),
+                Row::User(id) => audience.users.load(id, read(value)?),
                 Row::Address(channel, address) => {
-                    let slot: Slot<EndpointRef> = clean(value)?;
-                    let slot = Slot { value: slot.value.map(|EndpointRef(id)| id), dirty: false };
-                    audience.addresses.insert((channel, address), slot);
+                    let holder: Option<EndpointRef> = read(value)?;
+                    audience.addresses.load((channel, address), holder.map(|EndpointRef(id)| id));
                 }
             }
         }
@@ -153,18 +152,18 @@ impl Working {
         }
     }
 
-    pub(super) fn count_event(&mut self, app: &AppKey, day: i64, event_type: &str) {
+    pub(super) fn count_events(&mut self, app: &AppKey, day: i64, event_type: &str, count: u64) {
         if !self.counts.contains_key(app) {
             self.counts.insert(app.clone(), BTreeMap::new());
         }
         let Some(counts) = self.counts.get_mut(app) else { return };
         let counts = counts.entry(day).or_default();
-        // Most events repeat a type: no text is made for them.
-        if let Some(count) = counts.get_mut(event_type) {
-            *count += 1;
+        // Most batches repeat a type: no text is made for them.
+        if let Some(before) = counts.get_mut(event_type) {
+            *before += count;
         } else {
             self.raw_bytes += COUNT_BYTES;
-            counts.insert(event_type.to_owned(), 1);
+            counts.insert(event_type.to_owned(), count);
         }
     }
 
@@ -282,16 +281,16 @@ impl Working {
     }
 }
 
-fn clean<T: Stored>(value: Option<&[u8]>) -> Result<Slot<T>, KvError> {
-    Ok(Slot { value: value.map(decode).transpose()?, dirty: false })
+fn read<T: Stored>(value: Option<&[u8]>) -> Result<Option<T>, KvError> {
+    Ok(value.map(decode).transpose()?)
 }
 
 fn write_audience(batch: &mut Batch, app: &AppKey, audience: &Audience) {
     if audience.summary_dirty {
         batch.put(summary_key(app), encode(&audience.summary));
     }
-    for (id, slot) in audience.endpoints.iter().filter(|(_, slot)| slot.dirty) {
-        match &slot.value {
+    for (id, endpoint) in audience.endpoints.changed() {
+        match endpoint {
             Some(endpoint) => batch.put(endpoint_key(app, id), encode(endpoint)),
             None => batch.delete(endpoint_key(app, id)),
         };
@@ -304,15 +303,15 @@ fn write_audience(batch: &mut Batch, app: &AppKey, audience: &Audience) {
         batch.delete(ordinal_key(app, *ordinal));
         batch.delete(activity_key(app, *ordinal));
     }
-    for (id, slot) in audience.users.iter().filter(|(_, slot)| slot.dirty) {
-        match &slot.value {
+    for (id, user) in audience.users.changed() {
+        match user {
             Some(user) => batch.put(user_key(app, id), encode(user)),
             None => batch.delete(user_key(app, id)),
         };
     }
-    for ((channel, address), slot) in audience.addresses.iter().filter(|(_, slot)| slot.dirty) {
+    for ((channel, address), holder) in audience.addresses.changed() {
         let key = address_key(app, *channel, address);
-        match &slot.value {
+        match holder {
             Some(id) => batch.put(key, encode(&EndpointRef(id.clone()))),
             None => batch.delete(key),
         };

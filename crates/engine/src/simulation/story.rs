@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use domain::audience::AppKey;
 use domain::campaigns::Limits;
+use domain::events::EventBatch;
+use domain::ids::RequestId;
 use domain::records::{Body, EndpointItem, Record};
 use store::tables::campaigns::{CampaignState, Status, progresses, state_key};
 use store::tables::definitions::{self, Definitions};
@@ -75,13 +77,17 @@ impl World {
         }
     }
 
-    async fn append(&mut self, body: Body<'_>) -> Result<(), Failure> {
-        // Now and then by a call that found its application before it was deleted.
+    /// An application, now and then by a call that found it before it was deleted.
+    fn found_app(&mut self) -> AppKey {
         let number = self.dice.below(20 * self.apps.len() as u64) as usize;
-        let app = match self.apps.get(number) {
+        match self.apps.get(number) {
             Some(app) => app.clone(),
             None => self.some_app(),
-        };
+        }
+    }
+
+    async fn append(&mut self, body: Body<'_>) -> Result<(), Failure> {
+        let app = self.found_app();
         let record = Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
         self.process().engine.append(&app, &record).await?;
         Ok(())
@@ -125,7 +131,11 @@ impl World {
             self.dice.below(3),
             self.context.now()
         );
-        self.append(Body::Events { json: &json }).await
+        let (app, request) = (self.found_app(), RequestId::new(self.context.ids.hex()));
+        let engine = self.process().engine.clone();
+        let batch = EventBatch::parse_known(&json, &engine.names.of(&app).events)?;
+        engine.append_events(&app, &request, &json, &batch, true).await?;
+        Ok(())
     }
 
     async fn delete(&mut self) -> Result<(), Failure> {
