@@ -19,6 +19,8 @@ use tokio_util::task::TaskTracker;
 
 /// The wait before a worker tries again what found no room on the disk.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
+/// A projection that has had nothing to do for so long gives its memory back.
+const REST_AFTER: Duration = Duration::from_secs(2);
 /// A worker looks at least so often, whatever it was told to wait for: a clock may have been set.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What has expired is removed so often.
@@ -94,6 +96,7 @@ impl Workers {
 async fn project(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
     let Some(opened) = stop.run_until_cancelled(Projector::open(engine)).await else { return Ok(()) };
     let mut projector = opened?;
+    projector.read_ahead();
     while !stop.is_cancelled() {
         match stop.run_until_cancelled(fold(&mut projector)).await {
             None => return Ok(()),
@@ -108,8 +111,15 @@ async fn project(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
 /// Folds until something fails.
 async fn fold(projector: &mut Projector) -> Result<(), ProjectError> {
     loop {
-        if projector.step().await? == Step::Idle {
-            projector.wait().await?;
+        if projector.step().await? == Step::Progress {
+            continue;
+        }
+        match tokio::time::timeout(REST_AFTER, projector.wait()).await {
+            Ok(waited) => waited?,
+            Err(_) => {
+                projector.rest();
+                projector.wait().await?;
+            }
         }
     }
 }

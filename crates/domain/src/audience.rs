@@ -21,7 +21,7 @@ mod rows;
 mod tests;
 
 pub use loaded::Loaded;
-pub use merge::{Arrival, touch, update};
+pub use merge::{Arrival, rows_named, touch, update};
 pub use removal::{block_attributes, delete_endpoint, delete_user};
 pub use rows::UPDATE_BYTES_MAX;
 
@@ -49,6 +49,15 @@ pub enum Row {
     User(String),
     /// Which endpoint holds an address, folded.
     Address(ChannelType, String),
+}
+
+/// A row of an application's audience as the store has it, by what [`Row`] has; `None`: there is none.
+#[derive(Debug, Clone)]
+pub enum Found {
+    Endpoint(String, Option<Endpoint>),
+    User(String, Option<User>),
+    /// With the folded id of the endpoint that holds the address.
+    Address((ChannelType, String), Option<String>),
 }
 
 /// These rows must be loaded before the decision can be made. Nothing was changed.
@@ -122,13 +131,22 @@ impl Audience {
         rows + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
     }
 
-    /// After a commit: what was written is clean, what was told is forgotten.
-    pub fn settle(&mut self) {
+    /// Takes in a row that the store has, unless it is in memory: there it may be newer.
+    pub fn load(&mut self, found: Found) {
+        match found {
+            Found::Endpoint(id, endpoint) => self.endpoints.load(id, endpoint),
+            Found::User(id, user) => self.users.load(id, user),
+            Found::Address(address, holder) => self.addresses.load(address, holder),
+        }
+    }
+
+    /// After the commit that made the state that of `position`: what was written is clean, what was told is forgotten.
+    pub fn settle(&mut self, position: u64) {
         self.summary_dirty = false;
         self.names_changed = false;
-        self.endpoints.settle();
-        self.users.settle();
-        self.addresses.settle();
+        self.endpoints.settle(position);
+        self.users.settle(position);
+        self.addresses.settle(position);
         self.activity.clear();
         self.new_ordinals.clear();
         self.deleted_ordinals.clear();
@@ -141,6 +159,13 @@ impl Audience {
             Row::User(id) => self.users.is_loaded(id),
             Row::Address(channel, address) => self.addresses.is_loaded(&(*channel, address.clone())),
         }
+    }
+
+    /// Forgets the rows that were not changed after the state of `position`; none may be waiting to be written.
+    pub fn forget(&mut self, position: u64) {
+        self.endpoints.forget(position);
+        self.users.forget(position);
+        self.addresses.forget(position);
     }
 
     pub(crate) fn endpoint(&self, folded: &str) -> Result<Option<&Endpoint>, NotLoaded> {

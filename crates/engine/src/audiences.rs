@@ -3,6 +3,7 @@
 //! While an index is built from the store the projection goes on; what it changes meanwhile is kept and applied at the end.
 //! Rows that the build read after such a change are simply written twice.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,18 +21,19 @@ use crate::usage::Usage;
 /// Rows read per scan while an index is built.
 const SCAN_ROWS: usize = 4_096;
 
-/// A change to an audience, kept while its index is built.
+/// A change to an audience.
 #[derive(Debug)]
-enum Change {
-    Endpoint(Box<Endpoint>),
+enum Change<'a> {
+    Endpoint(Cow<'a, Endpoint>),
     EndpointRemoved(u32),
-    User(String, Option<User>),
+    User(Cow<'a, str>, Option<Cow<'a, User>>),
     Touched(u32, Timestamp),
 }
 
 #[derive(Debug)]
 enum State {
-    Building(Vec<Change>),
+    /// With what changed meanwhile.
+    Building(Vec<Change<'static>>),
     Ready(Box<Index>),
 }
 
@@ -140,7 +142,7 @@ impl Audiences {
         let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
         let changes = changes(audience);
         match &mut *state {
-            State::Building(pending) => pending.extend(changes),
+            State::Building(pending) => pending.extend(changes.map(Change::into_owned)),
             State::Ready(index) => changes.for_each(|change| change.apply(index)),
         }
     }
@@ -169,17 +171,28 @@ impl Audiences {
 }
 
 /// What a step changed: users before the endpoints that refer to them, removals before what may reuse their place.
-fn changes(audience: &Audience) -> impl Iterator<Item = Change> + '_ {
+fn changes(audience: &Audience) -> impl Iterator<Item = Change<'_>> {
     let users = audience.users.changed();
-    let users = users.map(|(id, user)| Change::User(id.clone(), user.cloned()));
+    let users = users.map(|(id, user)| Change::User(Cow::Borrowed(id), user.map(Cow::Borrowed)));
     let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
-    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint.cloned());
-    let endpoints = endpoints.map(|endpoint| Change::Endpoint(Box::new(endpoint)));
+    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint);
+    let endpoints = endpoints.map(|endpoint| Change::Endpoint(Cow::Borrowed(endpoint)));
     let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
     users.chain(removed).chain(endpoints).chain(touched)
 }
 
-impl Change {
+impl Change<'_> {
+    fn into_owned(self) -> Change<'static> {
+        match self {
+            Self::Endpoint(endpoint) => Change::Endpoint(Cow::Owned(endpoint.into_owned())),
+            Self::EndpointRemoved(ordinal) => Change::EndpointRemoved(ordinal),
+            Self::User(id, user) => {
+                Change::User(Cow::Owned(id.into_owned()), user.map(|user| Cow::Owned(user.into_owned())))
+            }
+            Self::Touched(ordinal, at) => Change::Touched(ordinal, at),
+        }
+    }
+
     fn apply(self, index: &mut Index) {
         match self {
             Self::Endpoint(endpoint) => index.upsert_endpoint(&endpoint, Some(endpoint.effective_date)),

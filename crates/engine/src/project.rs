@@ -20,6 +20,7 @@ use store::{Batch, Durability, KvError, LogError, Position, Version};
 use crate::Engine;
 use crate::handle::SHARD;
 
+mod ahead;
 mod events;
 mod fold;
 mod imports;
@@ -27,6 +28,7 @@ mod outcomes;
 mod window;
 mod working;
 
+use ahead::{Prepared, ReadAhead, prepare};
 pub use window::Window;
 use working::Working;
 
@@ -59,6 +61,8 @@ pub enum ProjectError {
     Log(#[from] LogError),
     #[error("cannot keep the state")]
     Kv(#[from] KvError),
+    #[error("the task that reads the log ahead has ended")]
+    ReadAhead,
     /// The state is ahead of the log: they are not of the same directory, or the log lost records.
     #[error("the state was folded up to record {cursor}, but the log ends at {end}: refusing to start")]
     CursorBeyondLog { cursor: u64, end: u64 },
@@ -79,7 +83,9 @@ pub struct Projector {
     /// Of the cursor's row: nobody else may move it.
     cursor_version: Version,
     /// What is read and not folded yet.
-    records: VecDeque<store::Record>,
+    records: VecDeque<Prepared>,
+    /// `None`: records are read when a step needs them.
+    read_ahead: Option<ReadAhead>,
     window: Window,
     working: Working,
     steps_since_sync: u32,
@@ -117,28 +123,29 @@ impl Projector {
             cursor,
             cursor_version,
             records: VecDeque::new(),
+            read_ahead: None,
             window,
-            working: Working::default(),
+            working: Working::new(cursor.next),
             steps_since_sync: 0,
         })
+    }
+
+    /// From now on records are read and prepared by a task of their own.
+    pub fn read_ahead(&mut self) {
+        self.records = VecDeque::new();
+        self.read_ahead = Some(ReadAhead::start(self.engine.clone(), Position(self.cursor.next)));
     }
 
     /// Folds the next records, if there are any. After [`KvError::Full`] it may be called again: the step that failed has left
     /// nothing behind. After any other error the process must end.
     pub async fn step(&mut self) -> Result<Step, ProjectError> {
-        if self.records.is_empty() {
-            let from = Position(self.cursor.next);
-            self.records = self.engine.log.read(SHARD, from, STEP_BYTES_MAX).await?.into();
-        }
-        if self.records.is_empty() {
-            self.working.forget_clean();
-            self.engine.readings.forget();
+        if !self.fill(Position(self.cursor.next)).await? {
             return Ok(Step::Idle);
         }
         match self.fold_and_commit().await {
-            Ok(()) => {
+            Ok(state) => {
                 self.window.settle();
-                let refusals = self.working.publish(&self.engine);
+                let refusals = self.working.publish(&self.engine, self.cursor.next, state);
                 self.engine.publish(Position(self.cursor.next), refusals);
             }
             Err(ProjectError::Kv(KvError::Conflict(key))) => {
@@ -155,18 +162,39 @@ impl Projector {
         Ok(Step::Progress)
     }
 
-    /// Folds records until they change so much that a batch should hold no more, and commits.
-    async fn fold_and_commit(&mut self) -> Result<(), ProjectError> {
+    /// Gives back the memory of a projection that has had nothing to do for a while.
+    pub fn rest(&mut self) {
+        self.working.forget_all(self.cursor.next);
+        self.engine.readings.forget();
+    }
+
+    /// Whether there are records to fold, after taking what is there from `from` on.
+    async fn fill(&mut self, from: Position) -> Result<bool, ProjectError> {
+        if self.records.is_empty() {
+            self.records = match &mut self.read_ahead {
+                Some(ahead) => ahead.ready()?.into(),
+                None => prepare(&self.engine, from).await?.into(),
+            };
+        }
+        Ok(!self.records.is_empty())
+    }
+
+    /// Folds records until they are, or change, so much that a batch should hold no more, and commits. Answers of which state
+    /// rows may have been read that are still to be folded.
+    async fn fold_and_commit(&mut self) -> Result<u64, ProjectError> {
         let mut next = self.cursor.next;
-        let mut bytes_since_yield = 0;
-        while let Some(record) = self.records.pop_front() {
-            let parsed = read(&record)?;
-            self.fold(&record, &parsed).await?;
-            next = record.position.next().0;
-            if self.working.dirty_bytes() >= STEP_DIRTY_BYTES_MAX {
-                break;
-            }
-            bytes_since_yield += record.bytes.len();
+        let mut state = next;
+        let (mut bytes, mut bytes_since_yield) = (0, 0);
+        while bytes < STEP_BYTES_MAX
+            && self.working.dirty_bytes() < STEP_DIRTY_BYTES_MAX
+            && self.fill(Position(next)).await?
+            && let Some(prepared) = self.records.pop_front()
+        {
+            next = prepared.record.position.next().0;
+            state = prepared.state.0;
+            bytes += prepared.record.bytes.len();
+            bytes_since_yield += prepared.record.bytes.len();
+            self.fold(prepared).await?;
             if bytes_since_yield >= YIELD_BYTES {
                 bytes_since_yield = 0;
                 tokio::task::yield_now().await;
@@ -175,14 +203,17 @@ impl Projector {
         self.working.settle_counts(&self.engine).await?;
         let window_start = self.window.start().map_or(next, |start| start.0);
         self.commit(Cursor { next, window_start }).await?;
-        Ok(())
+        Ok(state)
     }
 
     /// Forgets what was folded since the last commit.
     fn take_back(&mut self) {
         self.window.take_back();
-        self.working = Working::default();
+        self.working = Working::new(self.cursor.next);
         self.records = VecDeque::new();
+        if self.read_ahead.is_some() {
+            self.read_ahead();
+        }
     }
 
     /// Whether the stored cursor is still the one from which on this projection folds.
@@ -195,24 +226,27 @@ impl Projector {
         Ok(())
     }
 
-    /// Waits until there is something to fold.
-    pub async fn wait(&self) -> Result<(), ProjectError> {
-        let next = Position(self.cursor.next);
-        match next.0.checked_sub(1) {
-            Some(last) => self.engine.log.wait_beyond(SHARD, Position(last + 1)).await?,
-            None => self.engine.log.wait_beyond(SHARD, Position(0)).await?,
+    /// Waits until there is something to fold. May be cancelled.
+    pub async fn wait(&mut self) -> Result<(), ProjectError> {
+        match &mut self.read_ahead {
+            Some(ahead) if self.records.is_empty() => self.records = ahead.next().await?.into(),
+            Some(_) => {}
+            None => self.engine.log.wait_beyond(SHARD, Position(self.cursor.next)).await?,
         }
         Ok(())
     }
 
-    async fn fold(&mut self, record: &store::Record, parsed: &Record<'_>) -> Result<(), ProjectError> {
+    async fn fold(&mut self, prepared: Prepared) -> Result<(), ProjectError> {
+        let Prepared { record, updates, rows, state } = prepared;
+        let parsed = read(&record)?;
         let arrival = domain::audience::Arrival {
             at: record.arrival,
             request_id: RequestId::new(parsed.request_id),
             may_create: parsed.body.may_create(),
         };
-        let app = working::app_key(parsed);
+        let app = working::app_key(&parsed);
         self.working.load_app(&self.engine, &app).await?;
+        self.working.take_in(&app, rows, state);
         let dirty_bytes = self.working.audience(&app).dirty_bytes();
         let mut folder = fold::Folder {
             engine: &self.engine,
@@ -224,12 +258,12 @@ impl Projector {
         };
         match &parsed.body {
             Body::Events { json } | Body::EventsOfKnown { json } => folder.events(json).await?,
-            Body::Endpoints { items } => folder.endpoints(items).await?,
+            Body::Endpoints { items } => folder.endpoints(items, &updates).await?,
             Body::EndpointDeleted { endpoint } => folder.delete_endpoint(endpoint).await?,
             Body::UserDeleted { user } => folder.delete_user(user).await?,
             Body::AttributesBlocked { kind, patterns } => folder.block_attributes(*kind, patterns),
             Body::AppDeleted => folder.delete_app(),
-            Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece).await?,
+            Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece, &updates).await?,
             Body::Outcomes { outcomes } => folder.outcomes(outcomes).await?,
         }
         self.working.count_dirty(&app, dirty_bytes);

@@ -4,6 +4,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use super::{NotLoaded, Row};
@@ -16,6 +17,8 @@ struct Slot<V> {
     dirty_bytes: Option<usize>,
     /// It stands in the list.
     is_recent: bool,
+    /// The position in the log whose state had the row changed first; 0: it is as it was loaded.
+    changed_at: u64,
 }
 
 /// Rows of one kind by key.
@@ -75,10 +78,12 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
         }
     }
 
-    /// Takes in what the store has.
+    /// Takes in what the store has, unless the row is in memory: there it may be newer.
     pub fn load(&mut self, key: K, value: Option<V>) {
-        self.recent.push(key.clone());
-        self.slots.insert(key, Slot { value, dirty_bytes: None, is_recent: true });
+        if let Entry::Vacant(entry) = self.slots.entry(key) {
+            self.recent.push(entry.key().clone());
+            entry.insert(Slot { value, dirty_bytes: None, is_recent: true, changed_at: 0 });
+        }
     }
 
     /// Changes a row, which then has about so many bytes.
@@ -90,7 +95,8 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
         self.dirty_bytes += bytes;
         let Some(slot) = self.slots.get_mut(key) else {
             self.recent.push(key.to_owned());
-            self.slots.insert(key.to_owned(), Slot { value, dirty_bytes: Some(bytes), is_recent: true });
+            let slot = Slot { value, dirty_bytes: Some(bytes), is_recent: true, changed_at: 0 };
+            self.slots.insert(key.to_owned(), slot);
             return;
         };
         slot.value = value;
@@ -121,15 +127,26 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
         self.recent.iter().filter_map(|key| Some((key, self.slots.get(key)?)))
     }
 
-    /// After a commit: nothing is to be written.
-    pub(super) fn settle(&mut self) {
+    /// After the commit that made the state that of `position`: nothing is to be written.
+    pub(super) fn settle(&mut self, position: u64) {
         for key in self.recent.drain(..) {
             if let Some(slot) = self.slots.get_mut(&key) {
-                slot.dirty_bytes = None;
                 slot.is_recent = false;
+                if slot.dirty_bytes.take().is_some() {
+                    slot.changed_at = position;
+                }
             }
         }
         self.dirty_bytes = 0;
+    }
+
+    /// Forgets the rows that were not changed after the state of `position`; none may be waiting to be written.
+    pub(super) fn forget(&mut self, position: u64) {
+        self.slots.retain(|_, slot| slot.changed_at > position);
+        // A quiet server should be small.
+        if self.slots.is_empty() {
+            *self = Self::default();
+        }
     }
 }
 
@@ -150,12 +167,28 @@ mod tests {
         let changed: Vec<_> = rows.changed().map(|(key, value)| (key.as_str(), value.copied())).collect();
         assert_eq!(changed, [("b", Some(2)), ("c", None)]);
         assert_eq!((rows.dirty_bytes(), rows.len()), (15, 3));
-        rows.settle();
+        rows.settle(7);
         assert_eq!((rows.recent().count(), rows.changed().count(), rows.dirty_bytes()), (0, 0, 0));
         rows.put("a", Some(4), 7);
         rows.put("a", Some(5), 8);
         let changed: Vec<_> = rows.changed().map(|(key, value)| (key.as_str(), value.copied())).collect();
         assert_eq!((changed.as_slice(), rows.dirty_bytes()), (&[("a", Some(5))][..], 8));
         assert!(rows.is_loaded("c") && rows.get("c").is_none() && !rows.is_loaded("d"));
+    }
+
+    #[test]
+    fn rows_that_changed_lately_are_kept_and_win_over_what_was_read_before() {
+        let mut rows: Loaded<String, u8> = Loaded::default();
+        rows.load("read".to_owned(), Some(1));
+        rows.put("early", Some(2), 1);
+        rows.settle(10);
+        rows.put("late", Some(3), 1);
+        rows.settle(11);
+        rows.forget(10);
+        assert_eq!((rows.len(), rows.get("late")), (1, Some(&3)));
+        rows.load("late".to_owned(), Some(9));
+        assert_eq!(rows.get("late"), Some(&3));
+        rows.forget(11);
+        assert!(rows.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use crate::endpoints::{
     Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate,
     Invalid, Location, OptOut, USER_BYTES_MAX, User, Values,
 };
-use crate::ids::{EndpointId, RequestId, UserId};
+use crate::ids::{EndpointId, RequestId, UserId, folded};
 use crate::time::Timestamp;
 
 /// With what a record arrived.
@@ -52,16 +52,67 @@ pub fn update(
         return Ok(Err(Invalid::new("Application not found")));
     }
     let folded = id.folded();
-    let existing = audience.endpoint(&folded)?.cloned();
+    let existing = audience.endpoint(&folded)?;
     if existing.is_none() && !arrival.may_create {
         return Ok(Err(Invalid::new(TOO_MANY_ENDPOINTS)));
     }
+    require_rows(audience, existing, update)?;
+    let existing = existing.cloned();
     let plan = match plan(audience, key, id, &folded, existing, update, arrival)? {
         Ok(plan) => plan,
         Err(refusal) => return Ok(Err(refusal)),
     };
     plan.carry_out(audience, &folded)?;
     Ok(Ok(()))
+}
+
+/// Asks for the users and addresses of both the endpoint and the update, and for who holds the address: before anything is
+/// merged, and together, to save rounds.
+fn require_rows(
+    audience: &Audience,
+    existing: Option<&Endpoint>,
+    update: &EndpointUpdate,
+) -> Result<(), NotLoaded> {
+    let old_user = existing.and_then(|endpoint| endpoint.user_id.as_ref()).map(UserId::as_str);
+    let sent_user = update.user.as_ref().and_then(|user| user.user_id.as_deref()).filter(|id| !id.is_empty());
+    let users = old_user.into_iter().chain(sent_user).map(|id| Row::User(id.to_owned()));
+    let old_address = existing.and_then(held_address);
+    let claimed = claimed_address(existing, update);
+    let addresses =
+        old_address.iter().chain(claimed.iter().filter(|claimed| old_address.as_ref() != Some(claimed)));
+    let addresses = addresses.map(|(channel, address)| Row::Address(*channel, address.clone()));
+    let missing: Vec<Row> = users.chain(addresses).filter(|row| !audience.is_loaded(row)).collect();
+    if !missing.is_empty() {
+        return Err(NotLoaded(missing));
+    }
+    if let Some((channel, address)) = claimed
+        && let Some(holder) = audience.holder(channel, &address)?
+    {
+        audience.endpoint(holder)?;
+    }
+    Ok(())
+}
+
+/// The address that the endpoint will claim once the update is merged.
+fn claimed_address(existing: Option<&Endpoint>, update: &EndpointUpdate) -> Option<(ChannelType, String)> {
+    if update.endpoint_status == Some(EndpointStatus::Inactive) {
+        return None;
+    }
+    let channel = update.channel_type.or(existing.and_then(|endpoint| endpoint.channel_type))?;
+    let kept = existing.and_then(|endpoint| endpoint.address.as_deref());
+    let address = update.address.as_deref().or(kept).filter(|address| !address.is_empty())?;
+    Some((channel, channel.folded_address(address)))
+}
+
+/// Rows that an update needs for all that is known before its endpoint is read: the endpoint itself, the user and the address
+/// that the update names.
+pub fn rows_named(endpoint_id: &str, update: &EndpointUpdate) -> Vec<Row> {
+    let sent_user = update.user.as_ref().and_then(|user| user.user_id.as_deref()).filter(|id| !id.is_empty());
+    let claimed = claimed_address(None, update);
+    std::iter::once(Row::Endpoint(folded(endpoint_id).into_owned()))
+        .chain(sent_user.map(|id| Row::User(id.to_owned())))
+        .chain(claimed.map(|(channel, address)| Row::Address(channel, address)))
+        .collect()
 }
 
 /// Everything that an accepted update changes; made first, so that a refusal changes nothing.
@@ -97,27 +148,6 @@ fn plan(
     }
     if let Err(refusal) = check(audience, &endpoint, update, &new_names) {
         return Ok(Err(refusal));
-    }
-    // Rows that carrying out will need: asked for together, to save rounds.
-    let mut missing: Vec<Row> = Vec::new();
-    let mut need = |row: Row| {
-        if !audience.is_loaded(&row) {
-            missing.push(row);
-        }
-    };
-    for user in old_user.iter().chain(&endpoint.user_id) {
-        need(Row::User(user.as_str().to_owned()));
-    }
-    for (channel, address) in old_address.iter().cloned().chain(held_address(&endpoint)) {
-        need(Row::Address(channel, address));
-    }
-    if !missing.is_empty() {
-        return Err(NotLoaded(missing));
-    }
-    if let Some((channel, address)) = held_address(&endpoint)
-        && let Some(holder) = audience.holder(channel, &address)?
-    {
-        audience.endpoint(holder)?;
     }
     if let Err(refusal) = check_user(audience, &endpoint, &user_attributes)? {
         return Ok(Err(refusal));

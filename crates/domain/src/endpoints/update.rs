@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
     ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTE_VALUE_CHARACTERS_MAX, ATTRIBUTE_VALUES_MAX, Demographic,
@@ -171,11 +171,35 @@ impl<'de> Deserialize<'de> for ValueList {
     }
 }
 
+/// Reads a map of value lists straight into the map that is kept.
 fn attributes<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BTreeMap<String, Values>>, D::Error> {
-    let map = Option::<BTreeMap<String, ValueList>>::deserialize(deserializer)?;
-    Ok(map.map(|map| map.into_iter().map(|(name, ValueList(values))| (name, values)).collect()))
+    struct Map;
+    impl<'de> Visitor<'de> for Map {
+        type Value = Option<BTreeMap<String, Values>>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a map")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_map(self)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut attributes = BTreeMap::new();
+            while let Some((name, ValueList(values))) = map.next_entry()? {
+                attributes.insert(name, values);
+            }
+            Ok(Some(attributes))
+        }
+    }
+    deserializer.deserialize_option(Map)
 }
 
 fn channel_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ChannelType>, D::Error> {

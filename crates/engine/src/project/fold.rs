@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::audience::{self, AppKey, Arrival, AttributeKind, NotLoaded, Summary};
-use domain::endpoints::{EndpointUpdate, Invalid, check_endpoint_id};
+use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::events::EventBatch;
 use domain::ids::EndpointId;
 use domain::records::EndpointItem;
@@ -96,23 +96,29 @@ impl Folder<'_> {
         Ok(refused)
     }
 
-    pub(super) async fn endpoints(&mut self, items: &[EndpointItem<'_>]) -> Result<(), KvError> {
-        for (number, item) in items.iter().enumerate() {
-            if let Err(Invalid(message)) = self.endpoint(item).await? {
-                self.working.refuse(self.position, number as u32, message);
+    pub(super) async fn endpoints(
+        &mut self,
+        items: &[EndpointItem<'_>],
+        updates: &[Result<EndpointUpdate, Invalid>],
+    ) -> Result<(), KvError> {
+        for (number, (item, update)) in (0..).zip(items.iter().zip(updates)) {
+            if let Err(Invalid(message)) = self.endpoint(item, update).await? {
+                self.working.refuse(self.position, number, message);
             }
         }
         Ok(())
     }
 
     /// Applies one item; the refusal is its own.
-    pub(super) async fn endpoint(&mut self, item: &EndpointItem<'_>) -> Result<Result<(), Invalid>, KvError> {
-        let update = check_endpoint_id(item.id).and_then(|()| EndpointUpdate::parse(item.json));
-        let update = match update.and_then(|update| update.check().map(|()| update)) {
-            Ok(update) => update,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        self.apply(item.id, &update).await
+    pub(super) async fn endpoint(
+        &mut self,
+        item: &EndpointItem<'_>,
+        update: &Result<EndpointUpdate, Invalid>,
+    ) -> Result<Result<(), Invalid>, KvError> {
+        match update {
+            Ok(update) => self.apply(item.id, update).await,
+            Err(refusal) => Ok(Err(refusal.clone())),
+        }
     }
 
     async fn touch(&mut self, id: &str, contact: Fingerprint) -> Result<Result<(), Invalid>, KvError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::endpoints::Invalid;
+use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::records::{EndpointItem, ImportPiece};
 use roaring::RoaringBitmap;
 use store::tables::events::Count;
@@ -16,7 +16,12 @@ use super::fold::Folder;
 use crate::jobs::shortened;
 
 impl Folder<'_> {
-    pub(super) async fn import(&mut self, piece: &ImportPiece<'_>) -> Result<(), KvError> {
+    /// `updates`: of each endpoint, if the piece registers them.
+    pub(super) async fn import(
+        &mut self,
+        piece: &ImportPiece<'_>,
+        updates: &[Result<EndpointUpdate, Invalid>],
+    ) -> Result<(), KvError> {
         if self.working.audience(&self.app).summary.deleted {
             return Ok(());
         }
@@ -32,8 +37,12 @@ impl Folder<'_> {
         state.failures.extend(piece.failures.iter().map(|&failure| failure.to_owned()));
         let mut members: Vec<u32> = Vec::new();
         let mut channels: BTreeMap<String, u64> = state.channels.drain(..).collect();
-        for item in &piece.endpoints {
-            match self.import_endpoint(item, piece.register).await? {
+        for (number, item) in piece.endpoints.iter().enumerate() {
+            let verdict = match updates.get(number) {
+                Some(update) => self.endpoint(item, update).await?,
+                None => self.find_endpoint(item).await?,
+            };
+            match verdict {
                 Ok(()) => {
                     state.processed += 1;
                     let endpoint = self.working.audience(&self.app).endpoints.get(&*folded(item.id));
@@ -66,14 +75,8 @@ impl Folder<'_> {
         Ok(())
     }
 
-    async fn import_endpoint(
-        &mut self,
-        item: &EndpointItem<'_>,
-        register: bool,
-    ) -> Result<Result<(), Invalid>, KvError> {
-        if register {
-            return self.endpoint(item).await;
-        }
+    /// A row that only selects: the endpoint must be there.
+    async fn find_endpoint(&mut self, item: &EndpointItem<'_>) -> Result<Result<(), Invalid>, KvError> {
         let folded = folded(item.id).into_owned();
         let row = domain::audience::Row::Endpoint(folded.clone());
         if !self.working.audience(&self.app).is_loaded(&row) {

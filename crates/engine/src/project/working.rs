@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use domain::audience::{AppKey, Audience, NotLoaded, Row};
+use domain::audience::{AppKey, Audience, Found, NotLoaded, Row};
 use domain::events::EventNames;
 use domain::records::Record;
 use domain::time::Timestamp;
@@ -38,7 +38,7 @@ struct RawRow {
 }
 
 /// Rows in memory, and what is to be told once they are committed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Working {
     apps: HashMap<AppKey, Audience>,
     raw: HashMap<Key, RawRow>,
@@ -52,6 +52,10 @@ pub(super) struct Working {
     event_names: HashMap<AppKey, (EventNames, bool)>,
     /// Retries that were written, for the dispatcher.
     pub(super) pages_written: Vec<(Lane, Queue, Timestamp)>,
+    /// Every row that records from this position on have changed is in memory.
+    complete_since: u64,
+    /// Rows in memory beyond which some are forgotten.
+    rows_max: usize,
 }
 
 pub(super) fn app_key(record: &Record<'_>) -> AppKey {
@@ -59,6 +63,22 @@ pub(super) fn app_key(record: &Record<'_>) -> AppKey {
 }
 
 impl Working {
+    /// Nothing in memory, of a state with the records before `position`.
+    pub(super) fn new(position: u64) -> Self {
+        Self {
+            apps: HashMap::new(),
+            raw: HashMap::new(),
+            counts: HashMap::new(),
+            refusals: Vec::new(),
+            audience_bytes: 0,
+            raw_bytes: 0,
+            event_names: HashMap::new(),
+            pages_written: Vec::new(),
+            complete_since: position,
+            rows_max: ROWS_MAX,
+        }
+    }
+
     /// Loads what is kept once for an application.
     pub(super) async fn load_app(&mut self, engine: &Engine, app: &AppKey) -> Result<(), KvError> {
         if self.apps.contains_key(app) {
@@ -85,21 +105,19 @@ impl Working {
         missing: NotLoaded,
     ) -> Result<(), KvError> {
         let NotLoaded(rows) = missing;
-        let keys: Vec<Key> = rows.iter().map(|row| row_key(app, row)).collect();
-        let values = engine.kv.get_many(&keys).await?;
+        let found = read_rows(engine, app, rows).await?;
         let audience = self.audience(app);
-        for (row, value) in rows.into_iter().zip(values) {
-            let value = value.as_ref().map(|row| &*row.value);
-            match row {
-                Row::Endpoint(id) => audience.endpoints.load(id, read(value)?),
-                Row::User(id) => audience.users.load(id, read(value)?),
-                Row::Address(channel, address) => {
-                    let holder: Option<EndpointRef> = read(value)?;
-                    audience.addresses.load((channel, address), holder.map(|EndpointRef(id)| id));
-                }
-            }
-        }
+        found.into_iter().for_each(|row| audience.load(row));
         Ok(())
+    }
+
+    /// Takes in rows that were read when everything before `state` had been folded. Rows that changed since are in memory,
+    /// unless more was forgotten.
+    pub(super) fn take_in(&mut self, app: &AppKey, rows: Vec<Found>, state: Position) {
+        if state.0 >= self.complete_since {
+            let audience = self.audience(app);
+            rows.into_iter().for_each(|row| audience.load(row));
+        }
     }
 
     /// Loads rows that are not of an audience. Guarded ones are checked at the commit.
@@ -242,8 +260,14 @@ impl Working {
         }
     }
 
-    /// After the commit: tells the indexes, marks everything clean. Answers the refusals.
-    pub(super) fn publish(&mut self, engine: &Engine) -> Vec<((Position, u32), String)> {
+    /// After the commit that made the state that of `position`: tells the indexes, marks everything clean. Rows that are
+    /// prepared already are of no earlier state than `prepared`. Answers the refusals.
+    pub(super) fn publish(
+        &mut self,
+        engine: &Engine,
+        position: u64,
+        prepared: u64,
+    ) -> Vec<((Position, u32), String)> {
         for (app, audience) in &mut self.apps {
             if audience.summary.deleted {
                 engine.audiences.remove(app);
@@ -254,7 +278,7 @@ impl Working {
             engine.audiences.apply(app, audience);
             engine.contacts.apply(app, audience);
             engine.names.apply(app, audience);
-            audience.settle();
+            audience.settle(position);
         }
         for (app, (names, _)) in self.event_names.drain() {
             engine.names.apply_events(&app, &names);
@@ -266,19 +290,48 @@ impl Working {
         for (lane, queue, due) in self.pages_written.drain(..) {
             engine.queues.written(lane, queue, due);
         }
-        let rows: usize = self.apps.values().map(Audience::rows).sum();
-        if rows > ROWS_MAX {
-            self.forget_clean();
+        if self.rows() > self.rows_max {
+            self.forget(prepared);
+            // What is left must be kept: no walk over it with each step.
+            self.rows_max = ROWS_MAX.max(2 * self.rows());
         }
         std::mem::take(&mut self.refusals)
     }
 
-    /// Forgets every row: nothing is dirty between two steps.
-    pub(super) fn forget_clean(&mut self) {
-        if !self.apps.is_empty() {
-            self.apps = HashMap::new();
-        }
+    fn rows(&self) -> usize {
+        self.apps.values().map(Audience::rows).sum()
     }
+
+    /// Forgets every row, in the state of `position`.
+    pub(super) fn forget_all(&mut self, position: u64) {
+        self.forget(position);
+        self.rows_max = ROWS_MAX;
+    }
+
+    /// Forgets the rows that were not changed after the state of `position`.
+    fn forget(&mut self, position: u64) {
+        self.complete_since = self.complete_since.max(position);
+        self.apps.values_mut().for_each(|audience| audience.forget(position));
+        self.apps.retain(|_, audience| audience.rows() > 0);
+    }
+}
+
+/// Reads rows of an audience, in their order.
+pub(super) async fn read_rows(engine: &Engine, app: &AppKey, rows: Vec<Row>) -> Result<Vec<Found>, KvError> {
+    let keys: Vec<Key> = rows.iter().map(|row| row_key(app, row)).collect();
+    let values = engine.kv.get_many(&keys).await?;
+    let found = rows.into_iter().zip(values).map(|(row, value)| {
+        let value = value.as_ref().map(|row| &*row.value);
+        Ok(match row {
+            Row::Endpoint(id) => Found::Endpoint(id, read(value)?),
+            Row::User(id) => Found::User(id, read(value)?),
+            Row::Address(channel, address) => {
+                let holder: Option<EndpointRef> = read(value)?;
+                Found::Address((channel, address), holder.map(|EndpointRef(id)| id))
+            }
+        })
+    });
+    found.collect()
 }
 
 fn read<T: Stored>(value: Option<&[u8]>) -> Result<Option<T>, KvError> {

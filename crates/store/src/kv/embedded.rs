@@ -51,7 +51,7 @@ pub struct EmbeddedOptions {
     pub cache_bytes: u64,
     /// Rows gather in memory up to this size before they are flushed to disk. Fixed when the directory is created.
     pub memtable_bytes: u64,
-    /// Threads that flush and compact.
+    /// Threads that flush and compact. One by default: of several, fjall's first one spins while another compacts.
     pub worker_threads: usize,
     /// Puts are refused while less disk space is free: what flushing and compaction need to go on, because a disk that
     /// fills up under them ends the process.
@@ -60,7 +60,7 @@ pub struct EmbeddedOptions {
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, memtable_bytes: 32 << 20, worker_threads: 2, reserve_bytes: 256 << 20 }
+        Self { cache_bytes: 32 << 20, memtable_bytes: 32 << 20, worker_threads: 1, reserve_bytes: 256 << 20 }
     }
 }
 
