@@ -60,6 +60,17 @@ pub enum Found {
     Address((ChannelType, String), Option<String>),
 }
 
+impl Row {
+    /// What is found where there is no such row.
+    pub fn absent(self) -> Found {
+        match self {
+            Self::Endpoint(id) => Found::Endpoint(id, None),
+            Self::User(id) => Found::User(id, None),
+            Self::Address(channel, address) => Found::Address((channel, address), None),
+        }
+    }
+}
+
 /// These rows must be loaded before the decision can be made. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotLoaded(pub Vec<Row>);

@@ -33,6 +33,9 @@ const NO_ROOM_AGAIN: Duration = Duration::from_secs(1);
 /// The wait before a start that found its index unbuilt.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// The wait before something that could not be read is looked at again.
+pub(crate) const UNREADABLE_AGAIN: Duration = Duration::from_mins(10);
+
 /// A due row that is being carried out.
 #[derive(Debug)]
 pub(crate) struct DueRow {
@@ -53,6 +56,12 @@ impl DueRow {
         let mut batch = Batch::default();
         self.again(&mut batch, at);
         commit_as(engine, batch, Durability::Buffered).await
+    }
+
+    /// Puts the row off because what it needs cannot be read: that stops nothing else, and the row goes on once it can be.
+    pub(crate) async fn put_off_unreadable(&self, engine: &Engine, reason: &str) -> Result<(), KvError> {
+        tracing::error!(due = ?self.due, reason, again_after = ?UNREADABLE_AGAIN, "what is due cannot be read");
+        self.put_off(engine, engine.context.now().plus(UNREADABLE_AGAIN)).await
     }
 
     /// Writes the row again, to be looked at later.

@@ -54,15 +54,22 @@ pub async fn step(engine: &Engine) -> Result<Next, DueError> {
         return Ok(Next::Wait(later));
     }
     for row in rows {
-        match &row.due.task {
-            Task::CampaignStart { campaign } => campaigns::start(engine, &row, campaign).await?,
-            Task::CampaignStep { campaign, run } => campaigns::step(engine, &row, campaign, run).await?,
-            Task::PurgeApp => apps::purge(engine, &row).await?,
-            Task::EraseApp { record, from } => apps::erase(engine, &row, *record, from).await?,
-            Task::ImportJob { .. } | Task::ExportJob { .. } => {}
+        match carry_out(engine, &row).await {
+            Err(DueError::Kv(KvError::Corrupt(reason))) => row.put_off_unreadable(engine, &reason).await?,
+            carried_out => carried_out?,
         }
     }
     Ok(Next::Progress)
+}
+
+async fn carry_out(engine: &Engine, row: &DueRow) -> Result<(), DueError> {
+    match &row.due.task {
+        Task::CampaignStart { campaign } => Ok(campaigns::start(engine, row, campaign).await?),
+        Task::CampaignStep { campaign, run } => Ok(campaigns::step(engine, row, campaign, run).await?),
+        Task::PurgeApp => Ok(apps::purge(engine, row).await?),
+        Task::EraseApp { record, from } => apps::erase(engine, row, *record, from).await,
+        Task::ImportJob { .. } | Task::ExportJob { .. } => Ok(()),
+    }
 }
 
 impl DueQueue {
@@ -121,11 +128,23 @@ impl DueQueue {
             let page = engine.kv.scan(range.clone(), ROWS_PER_SCAN).await?;
             let next = page.last().filter(|_| page.len() == ROWS_PER_SCAN).map(|(last, _)| last.successor());
             for (key, found) in page {
-                let due: Due = decode(&found.value)?;
+                let (at, due) = match (time_of(&key), decode::<Due>(&found.value)) {
+                    (Some(at), Ok(due)) => (at, due),
+                    (at, due) => {
+                        // It stays where it is, and nothing else waits for it.
+                        let error = due.err();
+                        tracing::error!(
+                            ?key,
+                            ?at,
+                            ?error,
+                            "a due row cannot be read: what it asks for is not done"
+                        );
+                        continue;
+                    }
+                };
                 if !(self.is_of)(&due.task) {
                     continue;
                 }
-                let at = time_of(&key).ok_or_else(|| KvError::Corrupt(format!("{key:?} has no time")))?;
                 if std::mem::take(&mut is_first) {
                     self.low_water.raise(scan, at);
                 }

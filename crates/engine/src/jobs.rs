@@ -126,12 +126,19 @@ pub async fn next(engine: &Engine, busy: &BTreeSet<AccountId>) -> Result<Found, 
 pub async fn carry_out(engine: &Engine, job: &DueJob, stop: &CancellationToken) -> Result<Outcome, JobError> {
     let DueJob(row) = job;
     let app = &row.due.app;
-    let outcome = match &row.due.task {
-        Task::ImportJob { job } => Box::pin(run_import(engine, app, job, stop)).await?,
-        Task::ExportJob { job } => Box::pin(run_export(engine, app, job, stop)).await?,
+    let ran = match &row.due.task {
+        Task::ImportJob { job } => Box::pin(run_import(engine, app, job, stop)).await,
+        Task::ExportJob { job } => Box::pin(run_export(engine, app, job, stop)).await,
         Task::CampaignStart { .. } | Task::CampaignStep { .. } | Task::PurgeApp | Task::EraseApp { .. } => {
-            Outcome::Ended
+            Ok(Outcome::Ended)
         }
+    };
+    let outcome = match ran {
+        Err(JobError::Kv(KvError::Corrupt(reason))) => {
+            row.put_off_unreadable(engine, &reason).await?;
+            return Ok(Outcome::NotYet);
+        }
+        ran => ran?,
     };
     let mut batch = Batch::default();
     match outcome {

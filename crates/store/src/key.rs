@@ -140,13 +140,18 @@ impl Table {
     }
 }
 
+/// Most keys fit into so many bytes.
+const CAPACITY_BYTES: usize = 96;
+
 /// The key of a row. Ordered as bytes: by table, then component by component.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
 impl Key {
     pub fn new(table: Table) -> Self {
-        Self(vec![table as u8])
+        let mut bytes = Vec::with_capacity(CAPACITY_BYTES);
+        bytes.push(table as u8);
+        Self(bytes)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Self {
@@ -156,11 +161,16 @@ impl Key {
     /// Appends a text component. Order-preserving and self-delimiting: NUL and 0x01 are escaped, NUL ends it.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        for &byte in text.as_bytes() {
-            match byte {
-                0 => self.0.extend_from_slice(&[1, 1]),
-                1 => self.0.extend_from_slice(&[1, 2]),
-                _ => self.0.push(byte),
+        // Hardly any text holds what must be escaped.
+        if text.bytes().all(|byte| byte > 1) {
+            self.0.extend_from_slice(text.as_bytes());
+        } else {
+            for &byte in text.as_bytes() {
+                match byte {
+                    0 => self.0.extend_from_slice(&[1, 1]),
+                    1 => self.0.extend_from_slice(&[1, 2]),
+                    _ => self.0.push(byte),
+                }
             }
         }
         self.0.push(0);

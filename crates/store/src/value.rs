@@ -13,6 +13,9 @@ use crate::kv::KvError;
 
 pub mod golden;
 
+/// Most values fit into so many bytes.
+const CAPACITY_BYTES: usize = 1_024;
+
 /// A type of which values are stored.
 pub trait Stored: Serialize + DeserializeOwned {
     /// The format that [`encode`] writes: 1 at first, one more with each change of the layout.
@@ -50,7 +53,9 @@ impl From<ValueError> for KvError {
 
 /// The bytes to store.
 pub fn encode<T: Stored>(value: &T) -> Arc<[u8]> {
-    let bytes = postcard::to_extend(value, vec![T::FORMAT]);
+    let mut bytes = Vec::with_capacity(CAPACITY_BYTES);
+    bytes.push(T::FORMAT);
+    let bytes = postcard::to_extend(value, bytes);
     // what could fail are sequences of unknown length and a type's own errors, which stored types do not have
     Arc::from(bytes.expect("plain data always encodes into memory"))
 }

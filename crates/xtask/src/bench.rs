@@ -34,5 +34,6 @@ impl Measurement {
 pub(crate) fn run(measurement: Measurement, arguments: &[String]) -> anyhow::Result<()> {
     let mut all = vec![measurement.name()];
     all.extend(arguments.iter().map(String::as_str));
-    match workspace::become_example("bench", &all)? {}
+    // What is shipped is what is measured.
+    match workspace::become_example("dist", "bench", &all)? {}
 }

@@ -4,5 +4,5 @@ use crate::workspace;
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match workspace::become_example("demo", &arguments)? {}
+    match workspace::become_example("release", "demo", &arguments)? {}
 }

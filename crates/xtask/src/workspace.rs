@@ -45,14 +45,15 @@ fn is_about_this_package(variable: &OsStr) -> bool {
         .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
 
-/// Builds the server and an example of its package for release, and becomes the example: signals reach it and its exit
+/// Builds the server and an example of its package in a profile, and becomes the example: signals reach it and its exit
 /// status is ours, with nothing in between. Returns only if that fails.
-pub(crate) fn become_example(example: &str, arguments: &[&str]) -> anyhow::Result<Infallible> {
-    let build = ["build", "--release", "-p", "counterpoint", "--bin", "counterpoint", "--example", example];
+pub(crate) fn become_example(profile: &str, example: &str, arguments: &[&str]) -> anyhow::Result<Infallible> {
+    let build =
+        ["build", "--profile", profile, "-p", "counterpoint", "--bin", "counterpoint", "--example", example];
     let status = cargo(&build)?.status().context("cargo cannot be started")?;
     ensure!(status.success(), "cargo {} failed", build.join(" "));
-    let program =
-        Metadata::read_without_dependencies()?.target_directory.join("release/examples").join(example);
+    let target_directory = Metadata::read_without_dependencies()?.target_directory;
+    let program = target_directory.join(profile).join("examples").join(example);
     let error = Command::new(&program).args(arguments).exec();
     Err(error).with_context(|| format!("{} cannot be started", program.display()))
 }

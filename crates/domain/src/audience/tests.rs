@@ -19,19 +19,7 @@ impl World {
     }
 
     fn load(&mut self, missing: NotLoaded) {
-        for row in missing.0 {
-            match row {
-                Row::Endpoint(id) => {
-                    self.audience.endpoints.load(id, None);
-                }
-                Row::User(id) => {
-                    self.audience.users.load(id, None);
-                }
-                Row::Address(channel, address) => {
-                    self.audience.addresses.load((channel, address), None);
-                }
-            }
-        }
+        missing.0.into_iter().for_each(|row| self.audience.load(row.absent()));
     }
 
     fn update(&mut self, id: &str, json: &str) -> Result<(), Invalid> {
@@ -65,13 +53,12 @@ impl World {
     }
 
     fn get(&self, id: &str) -> &Endpoint {
-        self.audience.endpoints[id].value.as_ref().unwrap()
+        self.audience.endpoints.get(id).unwrap()
     }
 
     fn show(&self, id: &str) -> serde_json::Value {
         let endpoint = self.get(id);
-        let user =
-            endpoint.user_id.as_ref().and_then(|user| self.audience.users[user.as_str()].value.as_ref());
+        let user = endpoint.user_id.as_ref().and_then(|user| self.audience.users.get(user.as_str()));
         document(&self.key.app, endpoint, user)
     }
 }
@@ -144,7 +131,7 @@ fn an_account_at_its_quota_makes_no_endpoint_and_changes_those_that_exist() {
         assert_eq!(refusal.unwrap_err().0, TOO_MANY_ENDPOINTS);
     }
     assert_eq!(world.audience.summary.endpoints, 1);
-    assert!(world.audience.new_ordinals.len() == 1 && world.audience.endpoints["b"].value.is_none());
+    assert!(world.audience.new_ordinals.len() == 1 && world.audience.endpoints.get("b").is_none());
     world.update("A", r#"{"Address":"2"}"#).unwrap();
     world.touch("a").unwrap();
     assert_eq!(world.get("a").address.as_deref(), Some("2"));
@@ -205,7 +192,7 @@ fn user_attributes_are_shared_and_loose_ones_move_to_the_user() {
     }
     world.update("b", r#"{"User":{"UserId":""}}"#).unwrap();
     assert_eq!(world.show("b")["User"], serde_json::json!({}));
-    assert_eq!(world.audience.users["u"].value.as_ref().unwrap().endpoints.len(), 1);
+    assert_eq!(world.audience.users.get("u").unwrap().endpoints.len(), 1);
 }
 
 #[test]
@@ -218,13 +205,13 @@ fn the_sixteenth_endpoint_of_a_user_is_refused_or_displaces_the_oldest_push_endp
     }
     let refused = world.update("x", r#"{"Address":"x","ChannelType":"EMAIL","User":{"UserId":"u"}}"#);
     assert_eq!(refused.unwrap_err().0, "Exceeded maximum endpoint per user count: 15");
-    assert!(world.audience.endpoints["x"].value.is_none(), "a refusal makes nothing");
+    assert!(world.audience.endpoints.get("x").is_none(), "a refusal makes nothing");
     let sandbox = world.update("x", r#"{"Address":"x","ChannelType":"APNS_SANDBOX","User":{"UserId":"u"}}"#);
     assert!(sandbox.is_err());
     world.update("y", r#"{"Address":"y","ChannelType":"APNS","User":{"UserId":"u"}}"#).unwrap();
     assert_eq!(world.get("e3").status, EndpointStatus::Inactive);
     assert_eq!(world.get("e3").user_id, None);
-    assert_eq!(world.audience.users["u"].value.as_ref().unwrap().endpoints.len(), 15);
+    assert_eq!(world.audience.users.get("u").unwrap().endpoints.len(), 15);
 }
 
 #[test]

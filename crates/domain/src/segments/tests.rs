@@ -1,5 +1,5 @@
 use super::*;
-use crate::audience::{AppKey, Arrival, Audience, NotLoaded, Row, Slot, update};
+use crate::audience::{AppKey, Arrival, Audience, NotLoaded, update};
 use crate::endpoints::EndpointUpdate;
 use crate::ids::{EndpointId, RequestId};
 
@@ -11,18 +11,10 @@ fn endpoint(json: &str) -> (Endpoint, Option<User>) {
     let parsed = EndpointUpdate::parse(json).unwrap();
     let arrival = Arrival { at: NOW, request_id: RequestId::new("r"), may_create: true };
     while let Err(NotLoaded(rows)) = update(&mut audience, &key, &EndpointId::new("e"), &parsed, &arrival) {
-        for row in rows {
-            match row {
-                Row::Endpoint(id) => drop(audience.endpoints.insert(id, Slot { value: None, dirty: false })),
-                Row::User(id) => drop(audience.users.insert(id, Slot { value: None, dirty: false })),
-                Row::Address(channel, address) => {
-                    audience.addresses.insert((channel, address), Slot { value: None, dirty: false });
-                }
-            }
-        }
+        rows.into_iter().for_each(|row| audience.load(row.absent()));
     }
-    let endpoint = audience.endpoints["e"].value.clone().unwrap();
-    let user = endpoint.user_id.as_ref().and_then(|id| audience.users[id.as_str()].value.clone());
+    let endpoint = audience.endpoints.get("e").cloned().unwrap();
+    let user = endpoint.user_id.as_ref().and_then(|id| audience.users.get(id.as_str()).cloned());
     (endpoint, user)
 }
 

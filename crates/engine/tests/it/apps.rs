@@ -1,53 +1,24 @@
 //! The end of an application.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::audience::AppKey;
-use domain::records::{Body, EndpointItem, Record};
+use domain::records::{Body, EndpointItem};
+use engine::SHARD;
 use engine::due::{self, Next};
-use engine::project::{Projector, Step};
-use engine::{Engine, SHARD};
 use store::key::Scope;
-use store::log::contract::{ManualClock, manual_context};
-use store::log::memory::MemoryLog;
 use store::tables::audiences::summary_key;
-use store::tables::due::{Due, Task};
+use store::tables::due::Task;
 use store::tables::outbox::{Claimed, Lane, Page, Source, claimed_key, page_key};
 use store::tables::{apps, definitions};
 use store::value::encode;
-use store::{Batch, Context, Durability, Key, Kv, Log, Table};
+use store::{Batch, Key, Log, Table};
 
 use crate::jobs::world::app;
-use crate::watched::WatchedKv;
-
-struct World {
-    context: Context,
-    clock: Arc<ManualClock>,
-    kv: Arc<WatchedKv>,
-    log: Arc<MemoryLog>,
-    engine: Engine,
-}
+use crate::world::World;
 
 impl World {
-    fn new() -> Self {
-        let (context, clock) = manual_context();
-        let kv = Arc::new(WatchedKv::default());
-        let log = Arc::new(MemoryLog::new(context.clone(), 1));
-        let engine =
-            Engine::new(context.clone(), Arc::<WatchedKv>::clone(&kv), Arc::<MemoryLog>::clone(&log));
-        Self { context, clock, kv, log, engine }
-    }
-
-    fn pass(&self, time: Duration) {
-        self.clock.set(self.context.now().plus(time));
-    }
-
-    async fn commit(&self, batch: Batch) {
-        self.kv.commit(batch, Durability::Durable).await.unwrap();
-    }
-
     /// An application with an audience, and `rows` rows in every table that it could have rows in.
     async fn application(&self, app: &AppKey, rows: u64) {
         let items =
@@ -84,22 +55,8 @@ impl World {
         self.commit(batch).await;
     }
 
-    async fn append(&self, app: &AppKey, body: Body<'_>) {
-        let record = Record { account: app.account.as_str(), app: app.app.as_str(), request_id: "r", body };
-        self.engine.append(app, &record).await.unwrap();
-    }
-
-    async fn project(&self) {
-        let mut projector = Projector::open(self.engine.clone()).await.unwrap();
-        while projector.step().await.unwrap() == Step::Progress {}
-    }
-
-    async fn due(&self, app: &AppKey, task: Task) {
-        let now = self.context.now();
-        let due = Due { app: app.clone(), task, scheduled: now };
-        let mut batch = Batch::default();
-        batch.put(due.key(SHARD, now), encode(&due));
-        self.commit(batch).await;
+    async fn due_now(&self, app: &AppKey, task: Task) {
+        self.due(app, Duration::ZERO, task).await;
         self.engine.due.notify_one();
     }
 
@@ -117,13 +74,13 @@ async fn everything_of_a_deleted_application_goes_and_nothing_of_another() {
     world.application(&app("other"), 10).await;
     let others = world.rows();
     world.application(&app("gone"), 700).await;
-    world.due(&app("gone"), Task::PurgeApp).await;
+    world.due_now(&app("gone"), Task::PurgeApp).await;
     assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
     assert_eq!(world.log.end(SHARD).0, 3);
 
     // Nobody waits until that is projected; calls that were under way may still write.
     world.pass(Duration::from_secs(61));
-    world.due(&app("another"), Task::CampaignStart { campaign: "c".to_owned() }).await;
+    world.due_now(&app("another"), Task::CampaignStart { campaign: "c".to_owned() }).await;
     assert_eq!(due::step(&world.engine).await.unwrap(), Next::Progress);
     let Next::Wait(Some(again)) = due::step(&world.engine).await.unwrap() else { panic!("erased too early") };
     assert_eq!(again.since(world.context.now()), Duration::from_secs(1));
@@ -151,7 +108,7 @@ async fn everything_of_a_deleted_application_goes_and_nothing_of_another() {
 async fn rows_are_removed_from_where_it_stopped_on() {
     let world = World::new();
     world.application(&app("gone"), 4_000).await;
-    world.due(&app("gone"), Task::PurgeApp).await;
+    world.due_now(&app("gone"), Task::PurgeApp).await;
     due::step(&world.engine).await.unwrap();
     world.project().await;
     world.pass(Duration::from_mins(1));

@@ -7,3 +7,4 @@ mod jobs;
 mod queues;
 mod simulation;
 mod watched;
+mod world;

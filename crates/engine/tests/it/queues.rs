@@ -1,51 +1,24 @@
 //! Queues that are ordered by time: scanned from where they begin, not over everything that was carried out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::campaigns::Limits;
 use domain::time::Timestamp;
 use engine::due::{self, Next};
-use engine::{Engine, SHARD, expiries};
-use store::log::contract::{ManualClock, manual_context};
-use store::log::memory::MemoryLog;
+use engine::{SHARD, expiries};
 use store::tables::campaigns::{CampaignState, Progress, Run, Status, progress_key, run_key, state_key};
 use store::tables::due::{Due, Task, since};
 use store::tables::outbox::{put_request, request_key};
 use store::value::encode;
-use store::{Batch, Context, Durability, Kv};
+use store::{Batch, Durability, Kv};
 
 use crate::jobs::world::app;
-use crate::watched::WatchedKv;
-
-struct World {
-    context: Context,
-    clock: Arc<ManualClock>,
-    kv: Arc<WatchedKv>,
-    engine: Engine,
-}
+use crate::world::World;
 
 impl World {
-    fn new() -> Self {
-        let (context, clock) = manual_context();
-        let kv = Arc::new(WatchedKv::default());
-        let log = Arc::new(MemoryLog::new(context.clone(), 1));
-        let engine = Engine::new(context.clone(), Arc::<WatchedKv>::clone(&kv), log);
-        Self { context, clock, kv, engine }
-    }
-
-    fn pass(&self, time: Duration) {
-        self.clock.set(self.context.now().plus(time));
-    }
-
     /// A row that finds nothing to do.
-    async fn due(&self, within: Duration, number: u64) {
-        let at = self.context.now().plus(within);
-        let task = Task::CampaignStart { campaign: format!("c{number}") };
-        let due = Due { app: app("a"), task, scheduled: at };
-        let mut batch = Batch::default();
-        batch.put(due.key(SHARD, at), encode(&due));
-        self.kv.commit(batch, Durability::Durable).await.unwrap();
+    async fn start(&self, within: Duration, number: u64) {
+        self.due(&app("a"), within, Task::CampaignStart { campaign: format!("c{number}") }).await;
     }
 
     async fn until_idle(&self) -> Next {
@@ -64,7 +37,7 @@ async fn due_rows_are_looked_for_where_the_first_one_stood() {
     let start = world.context.now();
     world.pass(Duration::from_mins(1));
     for number in 0..100 {
-        world.due(Duration::from_secs(number), number).await;
+        world.start(Duration::from_secs(number), number).await;
     }
     let first = since(SHARD, world.context.now()).from;
     assert!(matches!(world.until_idle().await, Next::Wait(Some(_))));
@@ -102,7 +75,7 @@ async fn an_empty_queue_is_not_scanned_from_its_beginning_either() {
     let world = World::new();
     world.pass(Duration::from_mins(1));
     for number in 0..100 {
-        world.due(Duration::ZERO, number).await;
+        world.start(Duration::ZERO, number).await;
     }
     assert_eq!(world.until_idle().await, Next::Wait(None));
     world.pass(Duration::from_secs(10));
@@ -203,4 +176,33 @@ async fn a_run_that_is_far_enough_ahead_costs_nothing_while_it_waits() {
         world.pass(Duration::from_secs(1));
     }
     assert_eq!(world.kv.durable_commits(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_waits_and_stops_nothing_else() {
+    let world = World::new();
+    let (app, now) = (app("a"), world.context.now());
+    let broken = world.context.now().plus(Duration::from_millis(1));
+    let mut batch = Batch::default();
+    batch.put(
+        Due { app: app.clone(), task: Task::PurgeApp, scheduled: broken }.key(SHARD, broken),
+        b"?".to_vec(),
+    );
+    batch.put(state_key(&app, "c0"), b"?".to_vec());
+    world.commit(batch).await;
+    for campaign in 0..3 {
+        world.start(Duration::from_millis(campaign), campaign).await;
+    }
+    world.pass(Duration::from_secs(1));
+    let Next::Wait(Some(again)) = world.until_idle().await else { panic!("the unreadable one waits") };
+    assert_eq!(again.since(now), Duration::from_mins(10) + Duration::from_secs(1));
+    let left = world.kv.scan(since(SHARD, Timestamp(0)), 10).await.unwrap();
+    assert_eq!(left.len(), 2, "the row that cannot be read, and the one whose campaign cannot be: {left:?}");
+    // Once it can be read (here: it is gone), the row goes on.
+    let mut batch = Batch::default();
+    batch.delete(state_key(&app, "c0"));
+    world.commit(batch).await;
+    world.pass(Duration::from_mins(10));
+    assert_eq!(world.until_idle().await, Next::Wait(None));
+    assert_eq!(world.kv.scan(since(SHARD, Timestamp(0)), 10).await.unwrap().len(), 1);
 }

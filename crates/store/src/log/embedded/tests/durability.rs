@@ -41,7 +41,8 @@ async fn appends_that_arrive_during_a_sync_share_the_next_ones() {
     let log = open_on(&world, &disk);
     disk.hold();
     let appending: Vec<_> = (0..100).map(|number| append_in_background(&log, number)).collect();
-    while log.stats().queued_bytes < 100 * 64 {
+    let all_bytes: usize = (0..100).map(|number| numbered(number).1.len() + RECORD_COST_BYTES).sum();
+    while log.stats().queued_bytes < all_bytes as u64 {
         tokio::task::yield_now().await;
     }
     disk.await_syncs(1);
