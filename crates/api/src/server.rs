@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use engine::Engine;
+use engine::usage::Limits;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +49,8 @@ pub struct Quotas {
     pub ingest_bytes_per_second: Option<u64>,
     /// Endpoints of all applications. What is under way when they are reached is still made.
     pub endpoints: Option<u64>,
+    /// Memory of the indexes of all applications; when they take more, no further endpoint is made.
+    pub index_bytes: Option<u64>,
 }
 
 /// A request to our own API. Its path is behind [`OWN_PREFIX`] and the prefix that the handler was registered with.
@@ -85,9 +88,8 @@ pub struct Server {
 
 impl Server {
     pub fn new(engine: Engine, master_key: MasterKey, options: Options) -> Self {
-        if let Some(endpoints_max) = options.quotas.endpoints {
-            engine.audiences.usage.limit_endpoints(endpoints_max);
-        }
+        let Quotas { ingest_bytes_per_second: _, endpoints, index_bytes } = options.quotas;
+        engine.audiences.usage.limit(Limits { endpoints, index_bytes });
         Self {
             engine,
             options,

@@ -123,6 +123,7 @@ fn options(config: &Config) -> Options {
     let quotas = Quotas {
         ingest_bytes_per_second: limited(config.quotas.ingest_bytes_per_second),
         endpoints: limited(config.quotas.endpoints),
+        index_bytes: limited(config.quotas.index_bytes),
     };
     Options { throttle_scale: (scale > 0.0).then_some(scale), quotas }
 }

@@ -28,6 +28,8 @@ struct Seen {
     projected: u64,
     lag_ms: u64,
     index_ready: bool,
+    /// Of all indexes that are built.
+    index_bytes: u64,
     /// By lane: how long the oldest page that may be sent has been waiting.
     oldest_unsent_ms: [Option<u64>; Lane::ALL.len()],
 }
@@ -52,7 +54,7 @@ impl Status {
     }
 
     fn page(&self) -> Answer {
-        let Seen { now, log, projected, lag_ms, index_ready, oldest_unsent_ms } = self.look();
+        let Seen { now, log, projected, lag_ms, index_ready, index_bytes, oldest_unsent_ms } = self.look();
         let LogStats { first, end, disk_bytes, raw_bytes, stored_bytes, groups, queued_bytes } = log;
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -62,7 +64,7 @@ impl Status {
                 "stored_bytes": stored_bytes, "groups": groups, "queued_bytes": queued_bytes,
             },
             "projection": { "next": projected, "behind": end.0.saturating_sub(projected), "lag_ms": lag_ms },
-            "index": { "ready": index_ready },
+            "index": { "ready": index_ready, "bytes": index_bytes },
             "outbox": {
                 "held": self.is_held,
                 "transactional": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Transactional as usize] },
@@ -92,6 +94,7 @@ impl Status {
             projected: self.engine.projected().0,
             lag_ms: self.engine.lag_ms(),
             index_ready: self.engine.audiences.are_ready(),
+            index_bytes: self.engine.audiences.bytes() as u64,
             oldest_unsent_ms,
         }
     }
@@ -110,6 +113,7 @@ impl Seen {
             ("counterpoint_projection_next_records", self.projected),
             ("counterpoint_projection_lag_ms", self.lag_ms),
             ("counterpoint_index_ready", u64::from(self.index_ready)),
+            ("counterpoint_index_bytes", self.index_bytes),
         ];
         for (name, value) in gauges {
             metrics::gauge!(name).set(value as f64);

@@ -25,8 +25,9 @@ const REST_AFTER: Duration = Duration::from_secs(2);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What has expired is removed so often.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// Claims of a lane under way at once: one is handed over while the next is made and the one before is recorded.
-const CLAIMS_MAX: usize = 3;
+/// Claims of a lane under way at once, so that the connections have mail while others are made and recorded. As many times
+/// the recipients of a claim may be unknown after a crash.
+const CLAIMS_MAX: usize = 6;
 
 /// What a worker cannot get over.
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -114,12 +115,11 @@ async fn fold(projector: &mut Projector) -> Result<(), ProjectError> {
         if projector.step().await? == Step::Progress {
             continue;
         }
-        match tokio::time::timeout(REST_AFTER, projector.wait()).await {
-            Ok(waited) => waited?,
-            Err(_) => {
-                projector.rest();
-                projector.wait().await?;
-            }
+        if let Ok(waited) = tokio::time::timeout(REST_AFTER, projector.wait()).await {
+            waited?;
+        } else {
+            projector.rest();
+            projector.wait().await?;
         }
     }
 }

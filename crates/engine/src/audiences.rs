@@ -3,7 +3,6 @@
 //! While an index is built from the store the projection goes on; what it changes meanwhile is kept and applied at the end.
 //! Rows that the build read after such a change are simply written twice.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,16 +23,25 @@ const SCAN_ROWS: usize = 4_096;
 /// A change to an audience.
 #[derive(Debug)]
 enum Change<'a> {
-    Endpoint(Cow<'a, Endpoint>),
+    Endpoint(&'a Endpoint),
     EndpointRemoved(u32),
-    User(Cow<'a, str>, Option<Cow<'a, User>>),
+    User(&'a str, Option<&'a User>),
+    Touched(u32, Timestamp),
+}
+
+/// A change that waits until the index is built.
+#[derive(Debug)]
+enum Pending {
+    Endpoint(Box<Endpoint>),
+    EndpointRemoved(u32),
+    User(String, Option<User>),
     Touched(u32, Timestamp),
 }
 
 #[derive(Debug)]
 enum State {
     /// With what changed meanwhile.
-    Building(Vec<Change<'static>>),
+    Building(Vec<Pending>),
     Ready(Box<Index>),
 }
 
@@ -59,7 +67,7 @@ impl Audiences {
                     (components.text(), components.text(), summary.deleted)
                 {
                     let app = AppKey { account: account.into(), app: app.into() };
-                    self.usage.set(&app, summary.endpoints);
+                    self.usage.set_endpoints(&app, summary.endpoints);
                     found.push(app);
                 }
             }
@@ -105,9 +113,10 @@ impl Audiences {
         let Some(slot) = self.slot(app) else { return Ok(()) };
         let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
         if let State::Building(changes) = &mut *state {
-            for change in std::mem::take(changes) {
-                change.apply(&mut index);
+            for pending in std::mem::take(changes) {
+                pending.change().apply(&mut index);
             }
+            self.usage.set_index_bytes(app, index.bytes());
             *state = State::Ready(Box::new(index));
         }
         Ok(())
@@ -137,18 +146,21 @@ impl Audiences {
             Arc::clone(apps.entry(app.clone()).or_insert_with(empty))
         });
         if audience.summary_dirty {
-            self.usage.set(app, audience.summary.endpoints);
+            self.usage.set_endpoints(app, audience.summary.endpoints);
         }
         let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
         let changes = changes(audience);
         match &mut *state {
-            State::Building(pending) => pending.extend(changes.map(Change::into_owned)),
-            State::Ready(index) => changes.for_each(|change| change.apply(index)),
+            State::Building(pending) => pending.extend(changes.map(Pending::from)),
+            State::Ready(index) => {
+                changes.for_each(|change| change.apply(index));
+                self.usage.set_index_bytes(app, index.bytes());
+            }
         }
     }
 
     pub(crate) fn remove(&self, app: &AppKey) {
-        self.usage.set(app, 0);
+        self.usage.remove(app);
         if self.slot(app).is_some() {
             self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(app);
         }
@@ -172,34 +184,43 @@ impl Audiences {
 
 /// What a step changed: users before the endpoints that refer to them, removals before what may reuse their place.
 fn changes(audience: &Audience) -> impl Iterator<Item = Change<'_>> {
-    let users = audience.users.changed();
-    let users = users.map(|(id, user)| Change::User(Cow::Borrowed(id), user.map(Cow::Borrowed)));
+    let users = audience.users.changed().map(|(id, user)| Change::User(id, user));
     let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
-    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint);
-    let endpoints = endpoints.map(|endpoint| Change::Endpoint(Cow::Borrowed(endpoint)));
+    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint).map(Change::Endpoint);
     let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
     users.chain(removed).chain(endpoints).chain(touched)
 }
 
 impl Change<'_> {
-    fn into_owned(self) -> Change<'static> {
-        match self {
-            Self::Endpoint(endpoint) => Change::Endpoint(Cow::Owned(endpoint.into_owned())),
-            Self::EndpointRemoved(ordinal) => Change::EndpointRemoved(ordinal),
-            Self::User(id, user) => {
-                Change::User(Cow::Owned(id.into_owned()), user.map(|user| Cow::Owned(user.into_owned())))
-            }
-            Self::Touched(ordinal, at) => Change::Touched(ordinal, at),
-        }
-    }
-
     fn apply(self, index: &mut Index) {
         match self {
-            Self::Endpoint(endpoint) => index.upsert_endpoint(&endpoint, Some(endpoint.effective_date)),
+            Self::Endpoint(endpoint) => index.upsert_endpoint(endpoint, Some(endpoint.effective_date)),
             Self::EndpointRemoved(ordinal) => index.remove_endpoint(ordinal),
-            Self::User(id, Some(user)) => index.upsert_user(&id, &user),
-            Self::User(id, None) => index.remove_user(&id),
+            Self::User(id, Some(user)) => index.upsert_user(id, user),
+            Self::User(id, None) => index.remove_user(id),
             Self::Touched(ordinal, at) => index.touch(ordinal, at),
+        }
+    }
+}
+
+impl From<Change<'_>> for Pending {
+    fn from(change: Change<'_>) -> Self {
+        match change {
+            Change::Endpoint(endpoint) => Self::Endpoint(Box::new(endpoint.clone())),
+            Change::EndpointRemoved(ordinal) => Self::EndpointRemoved(ordinal),
+            Change::User(id, user) => Self::User(id.to_owned(), user.cloned()),
+            Change::Touched(ordinal, at) => Self::Touched(ordinal, at),
+        }
+    }
+}
+
+impl Pending {
+    fn change(&self) -> Change<'_> {
+        match self {
+            Self::Endpoint(endpoint) => Change::Endpoint(endpoint),
+            Self::EndpointRemoved(ordinal) => Change::EndpointRemoved(*ordinal),
+            Self::User(id, user) => Change::User(id, user.as_ref()),
+            Self::Touched(ordinal, at) => Change::Touched(*ordinal, *at),
         }
     }
 }

@@ -121,8 +121,8 @@ struct Looked {
 pub struct Claim {
     pub intent: Intent,
     content: Arc<content::Content>,
-    /// For each delivery of the intent that is to be handed over: what its template reads.
-    documents: Vec<Option<serde_json::Value>>,
+    /// For each delivery of the intent that is to be handed over: who reads it.
+    readers: Vec<Option<claim::Known>>,
 }
 
 /// A lane that the provider pushes back on: it waits, longer each time, until the provider takes a message again.
@@ -190,7 +190,8 @@ pub struct Sender {
     pub transport: EmailTransport,
     pub options: Arc<DispatchOptions>,
     pause: Arc<Pause>,
-    /// As many as the transport hands over at a time: what has to wait can still be put off.
+    /// Twice as many as the transport hands over at a time, so that one is made while another is on its way; what has to wait
+    /// beyond that can still be put off.
     slots: Arc<Semaphore>,
     /// Nothing more is handed over once this is cancelled.
     stop: CancellationToken,
@@ -205,7 +206,7 @@ impl Dispatcher {
         options: DispatchOptions,
         stop: CancellationToken,
     ) -> Self {
-        let slots = transport.mails_in_flight_max().min(Semaphore::MAX_PERMITS);
+        let slots = transport.mails_in_flight_max().saturating_mul(2).min(Semaphore::MAX_PERMITS);
         let sender = Sender {
             engine: engine.clone(),
             transport,
@@ -278,7 +279,7 @@ impl Dispatcher {
             Err(at) => return later(due, at),
         };
         let claim = self.claim((key, row.version), page, claimed, content, permits as usize).await?;
-        let used = claim.as_ref().map_or(0, |claim| claim.documents.iter().flatten().count() as u32);
+        let used = claim.as_ref().map_or(0, |claim| claim.readers.iter().flatten().count() as u32);
         self.rates.give_back(&queue.campaign, permits.saturating_sub(used));
         let ready = if claim.is_some() { now } else { now.plus(CONFLICT_AGAIN) };
         Ok(Looked { claim: claim.map(Box::new), entry: Some(Entry { from: due, ready }) })

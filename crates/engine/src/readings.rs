@@ -3,7 +3,6 @@
 //!
 //! A batch that is missing here is simply read again, after a restart every one; so the memory is bounded by starting over.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -110,7 +109,7 @@ impl Reading {
         });
         let item = |item: &domain::events::EndpointItem<'_>| ItemReading {
             id: Text::of(json, &item.id),
-            endpoint: item.endpoint.map(|raw| Text::of(json, &Cow::Borrowed(raw.get()))),
+            endpoint: item.endpoint.map(|raw| Text::of(json, raw.get())),
             contact: contact(app, &folded(&item.id)),
         };
         Self { items: batch.items.iter().map(item).collect(), events }
@@ -140,13 +139,13 @@ impl EventReading {
 }
 
 impl Text {
-    fn of(json: &str, text: &Cow<'_, str>) -> Self {
+    /// A text that is borrowed from the body stands in it.
+    fn of(json: &str, text: &str) -> Self {
         let start = text.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
-        match (text, u32::try_from(start), u32::try_from(text.len())) {
-            (Cow::Borrowed(text), Ok(at), Ok(bytes)) if json.get(start..start + text.len()) == Some(text) => {
-                Self::At { start: at, bytes }
-            }
-            _ => Self::Own(Box::from(&**text)),
+        let stands_there = json.get(start..start.saturating_add(text.len())) == Some(text);
+        match (u32::try_from(start), u32::try_from(text.len())) {
+            (Ok(start), Ok(bytes)) if stands_there => Self::At { start, bytes },
+            _ => Self::Own(Box::from(text)),
         }
     }
 

@@ -356,6 +356,18 @@ async fn an_account_makes_no_more_endpoints_than_its_quota() {
 }
 
 #[tokio::test]
+async fn an_account_makes_no_more_endpoints_than_its_indexes_may_take_memory() {
+    let quotas = Quotas { index_bytes: Some(1), ..Quotas::default() };
+    let world = World::start_with(Options { throttle_scale: None, quotas }, |server| server).await;
+    let _projecting = world.projecting();
+    let app = world.app("a").await;
+    put_done(&world, &app, "e1", &json!({"Attributes": {"a": ["b"]}})).await;
+    let text = "Too many endpoints: the account has as many as its quota allows";
+    put(&world, &app, "e2", &json!({})).await.assert_error(400, "BadRequestException", text);
+    put_done(&world, &app, "e1", &json!({"Attributes": {"a": ["c"]}})).await;
+}
+
+#[tokio::test]
 async fn an_import_makes_no_more_endpoints_than_the_quota() {
     let quotas = Quotas { endpoints: Some(1), ..Quotas::default() };
     let options = Options { throttle_scale: None, quotas };

@@ -56,10 +56,10 @@ impl fmt::Display for Config {
             out,
             "[store]\ncache_bytes = {cache_bytes}\nmemtable_bytes = {memtable_bytes}\nreserve_bytes = {reserve_bytes}\n"
         )?;
-        let Quotas { ingest_bytes_per_second, endpoints } = quotas;
+        let Quotas { ingest_bytes_per_second, endpoints, index_bytes } = quotas;
         writeln!(
             out,
-            "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\n"
+            "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\nindex_bytes = {index_bytes}\n"
         )?;
         email_section(email, out)?;
         objects_section(objects, out)?;

@@ -19,7 +19,9 @@ impl World {
     }
 
     fn load(&mut self, missing: NotLoaded) {
-        missing.0.into_iter().for_each(|row| self.audience.load(row.absent()));
+        for row in missing.0 {
+            self.audience.load(row.absent());
+        }
     }
 
     fn update(&mut self, id: &str, json: &str) -> Result<(), Invalid> {

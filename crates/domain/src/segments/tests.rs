@@ -11,7 +11,9 @@ fn endpoint(json: &str) -> (Endpoint, Option<User>) {
     let parsed = EndpointUpdate::parse(json).unwrap();
     let arrival = Arrival { at: NOW, request_id: RequestId::new("r"), may_create: true };
     while let Err(NotLoaded(rows)) = update(&mut audience, &key, &EndpointId::new("e"), &parsed, &arrival) {
-        rows.into_iter().for_each(|row| audience.load(row.absent()));
+        for row in rows {
+            audience.load(row.absent());
+        }
     }
     let endpoint = audience.endpoints.get("e").cloned().unwrap();
     let user = endpoint.user_id.as_ref().and_then(|id| audience.users.get(id.as_str()).cloned());

@@ -24,7 +24,8 @@ use super::{Claim, Dispatcher};
 use crate::handle::SHARD;
 
 /// A recipient with what is known of it.
-struct Known {
+#[derive(Debug)]
+pub(super) struct Known {
     recipient: Recipient,
     endpoint: Option<Endpoint>,
     user: Option<User>,
@@ -58,23 +59,19 @@ impl Dispatcher {
         batch.check(claimed_key.clone(), claimed_version);
         batch.checks.extend(content.rows.iter().cloned());
         let mut deliveries = Vec::with_capacity(known.len());
-        let mut documents = Vec::with_capacity(known.len());
-        for known in known {
+        let mut readers = Vec::with_capacity(known.len());
+        for mut known in known {
             let delivery = delivery(&page, &content, &known, now);
             if delivery.skipped.is_none()
                 && let Kind::Campaign { campaign, plan, .. } = &content.kind
                 && let Some(ordinal) = delivery.ordinal
                 && !page.is_retry()
             {
-                let mut received = known.received;
+                let mut received = std::mem::take(&mut known.received);
                 received.count(campaign, &plan.limits, now);
                 batch.put(received_key(&page.app, ordinal), encode(&received));
             }
-            let document = delivery.skipped.is_none().then(|| match &known.endpoint {
-                Some(endpoint) => endpoints::document(&page.app.app, endpoint, known.user.as_ref()),
-                None => address_document(&delivery.address),
-            });
-            documents.push(document);
+            readers.push(delivery.skipped.is_none().then_some(known));
             deliveries.push(delivery);
         }
         if until < page.recipients.len() {
@@ -87,7 +84,7 @@ impl Dispatcher {
         let intent = Intent { app, page: id, from, lane, source, attempt, expires, at: now, deliveries };
         batch.put(intent_key(SHARD, &intent.page, from), encode(&intent));
         match self.engine.kv.commit(batch, Durability::Durable).await {
-            Ok(_) => Ok(Some(Claim { intent, content, documents })),
+            Ok(_) => Ok(Some(Claim { intent, content, readers })),
             Err(KvError::Conflict(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -181,9 +178,14 @@ impl Dispatcher {
     }
 }
 
-/// What a template may read of a bare address.
-fn address_document(address: &str) -> Value {
-    serde_json::json!({ "Address": address, "ChannelType": ChannelType::Email.as_str() })
+impl Known {
+    /// What a template may read of the recipient.
+    pub(super) fn document(&self, app: &AppId, address: &str) -> Value {
+        match &self.endpoint {
+            Some(endpoint) => endpoints::document(app, endpoint, self.user.as_ref()),
+            None => serde_json::json!({ "Address": address, "ChannelType": ChannelType::Email.as_str() }),
+        }
+    }
 }
 
 fn delivery(page: &Page, content: &Content, known: &Known, now: Timestamp) -> Delivery {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use store::LogError;
 use store::tables::outbox::{Delivery, Intent, Source};
 
+use super::claim::Known;
 use super::waiters::DeliveryOutcome;
 use super::{Claim, DispatchError, MissingValues, Sender};
 
@@ -76,13 +77,13 @@ pub(crate) async fn send_unrecorded(sender: &Sender, claim: Claim) {
 }
 
 async fn hand_over_all(sender: &Sender, claim: Claim) -> (Intent, Vec<Fate>) {
-    let Claim { intent, content, documents } = claim;
-    let hand_overs = intent.deliveries.iter().zip(&documents).map(|(delivery, document)| {
+    let Claim { intent, content, readers } = claim;
+    let hand_overs = intent.deliveries.iter().zip(&readers).map(|(delivery, reader)| {
         let content = &content;
         let intent = &intent;
         async move {
-            match (&delivery.skipped, document) {
-                (None, Some(document)) => sender.hand_over(intent, content, delivery, document).await,
+            match (&delivery.skipped, reader) {
+                (None, Some(reader)) => sender.hand_over(intent, content, delivery, reader).await,
                 (status, _) => Fate {
                     status: status.unwrap_or(SendStatus::Unknown),
                     attempt: intent.attempt,
@@ -147,7 +148,7 @@ impl Sender {
         intent: &Intent,
         content: &super::content::Content,
         delivery: &Delivery,
-        document: &Value,
+        reader: &Known,
     ) -> Fate {
         let fate = |status: SendStatus, detail: String| Fate {
             status,
@@ -158,10 +159,12 @@ impl Sender {
         };
         // Rendered behind the slot: of a large message there are never more copies than are handed over.
         let _slot = self.slots.acquire().await;
-        let email = match self.email(intent, content, delivery, document) {
-            Ok(email) => email,
-            Err(reason) => return fate(SendStatus::RenderingFailure, reason),
-        };
+        let email =
+            match self.email(intent, content, delivery, &reader.document(&intent.app.app, &delivery.address))
+            {
+                Ok(email) => email,
+                Err(reason) => return fate(SendStatus::RenderingFailure, reason),
+            };
         let now = self.engine.context.now();
         if now > intent.expires {
             return fate(SendStatus::Expired, String::new());

@@ -110,12 +110,29 @@ impl World {
                 self.events(["a", "b"][dice.below(2) as usize], dice.below(5), &events).await;
             }
             6..=8 => {
-                let json =
-                    json!({"ChannelType": "EMAIL", "Address": format!("{}@example.com", dice.below(10))});
+                let address = format!("{}@example.com", dice.below(10));
+                let user = format!("u{}", dice.below(3));
+                let json = json!({"ChannelType": "EMAIL", "Address": address, "User": {"UserId": user}});
                 self.update(&[(dice.below(20).to_string(), json.to_string())]).await;
             }
             _ => self.append("a", Body::EndpointDeleted { endpoint: "3" }).await,
         }
+    }
+}
+
+impl World {
+    /// The state is that of the log folded straight.
+    async fn assert_folded(&self, kv: &MemoryKv) {
+        let straight = Arc::new(MemoryKv::new());
+        let whole = self.engine(Arc::<MemoryKv>::clone(&straight));
+        fold_all(&mut Projector::open(whole).await.unwrap()).await;
+        let state = |kv: &MemoryKv| {
+            let mut rows = kv.snapshot();
+            // Where a restart begins to rebuild the window depends on the steps.
+            rows.remove(&cursor_key(SHARD));
+            rows
+        };
+        assert_eq!(state(kv), state(&straight));
     }
 }
 
@@ -143,16 +160,35 @@ async fn a_step_that_cannot_commit_leaves_nothing_behind() {
     }
     assert!(failures > 20, "{failures}");
     while !matches!(projector.step().await, Ok(Step::Idle)) {}
-    let straight = Arc::new(MemoryKv::new());
-    let whole = world.engine(Arc::<MemoryKv>::clone(&straight));
-    fold_all(&mut Projector::open(whole).await.unwrap()).await;
-    let state = |kv: &MemoryKv| {
-        let mut rows = kv.snapshot();
-        // Where a restart begins to rebuild the window depends on the steps.
-        rows.remove(&cursor_key(SHARD));
-        rows
-    };
-    assert_eq!(state(&kv), state(&straight));
+    world.assert_folded(&kv).await;
+}
+
+/// The memory of tests holds so few rows that it forgets all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_ahead_is_folded_as_one_after_another() {
+    for seed in 0..10 {
+        let world = World::new();
+        let kv = Arc::new(MemoryKv::new());
+        let engine = world.engine(Arc::<MemoryKv>::clone(&kv));
+        let mut projector = Projector::open(engine.clone()).await.unwrap();
+        projector.read_ahead();
+        let mut dice = Dice::new(seed);
+        for number in 0..400 {
+            world.happen(&mut dice, number).await;
+            if dice.once_in(3) {
+                projector.step().await.unwrap();
+            }
+            if dice.once_in(40) {
+                projector.rest();
+            }
+        }
+        while engine.projected() < world.log.end(SHARD) {
+            if projector.step().await.unwrap() == Step::Idle {
+                projector.wait().await.unwrap();
+            }
+        }
+        world.assert_folded(&kv).await;
+    }
 }
 
 #[tokio::test]

@@ -255,7 +255,11 @@ impl World {
     }
 
     async fn project(&mut self) -> Result<Step, Failure> {
-        Ok(self.process().projector.step().await?)
+        let step = self.process().projector.step().await?;
+        if step == Step::Idle && self.dice.once_in(3) {
+            self.process().projector.rest();
+        }
+        Ok(step)
     }
 
     async fn carry_out_due(&mut self) -> Result<due::Next, Failure> {
