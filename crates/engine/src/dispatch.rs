@@ -29,6 +29,7 @@ use crate::handle::SHARD;
 
 mod claim;
 mod content;
+mod direct;
 mod overrides;
 mod queues;
 mod rates;
@@ -37,6 +38,7 @@ mod send;
 mod waiters;
 
 pub use claim::delivery_id;
+pub use direct::put_direct;
 use queues::Entry;
 pub use queues::Queues;
 use rates::Rates;

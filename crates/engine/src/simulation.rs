@@ -1,4 +1,4 @@
-//! The simulated world: months of endpoints, events and campaigns of some accounts in one thread under a seed, with crashes,
+//! The simulated world: months of endpoints, events, campaigns and direct messages of some accounts in one thread under a seed, with crashes,
 //! conflicts and full disks at any commit, deleted applications, and hours in which the server or the provider is down.
 //!
 //! Clock, ids, storage, provider and recipients come from here, so a seed always tells the same story. [`World::run`] plays
@@ -80,6 +80,8 @@ pub struct HandOver {
 pub struct Told {
     pub crashes: u64,
     pub campaigns: u64,
+    /// Direct messages.
+    pub direct: u64,
     pub accepted: u64,
     pub unknown: u64,
     pub withheld: u64,
@@ -117,7 +119,8 @@ pub struct World {
 struct Process {
     engine: Engine,
     projector: Projector,
-    dispatcher: Dispatcher,
+    /// One of each lane.
+    dispatchers: [Dispatcher; Lane::ALL.len()],
 }
 
 impl World {
@@ -135,6 +138,7 @@ impl World {
         }
         world.faulty.set_plan(FaultPlan::none());
         world.settle().await?;
+        world.expire().await?;
         world.check().await?;
         Ok(world.told)
     }
@@ -254,10 +258,11 @@ impl World {
         dispatch::recover(&engine).await?;
         while projector.step().await? == Step::Progress {}
         let options = DispatchOptions { attempts_max: 3, ..DispatchOptions::default() };
-        let stop = CancellationToken::new();
-        let dispatcher =
-            Dispatcher::new(engine.clone(), Lane::Campaign, self.transport.clone(), options, stop);
-        Ok(Process { engine, projector, dispatcher })
+        let dispatchers = Lane::ALL.map(|lane| {
+            let stop = CancellationToken::new();
+            Dispatcher::new(engine.clone(), lane, self.transport.clone(), options.clone(), stop)
+        });
+        Ok(Process { engine, projector, dispatchers })
     }
 
     fn process(&mut self) -> &mut Process {

@@ -8,24 +8,20 @@ use domain::audience::AppKey;
 use domain::ids::{EndpointId, UserId};
 use domain::messages::DirectRequest;
 use domain::records::SendStatus;
-use engine::dispatch::{DeliveryOutcome, delivery_id};
-use engine::{SHARD, reads};
+use engine::dispatch::{DeliveryOutcome, delivery_id, put_direct};
+use engine::reads;
 use model::pinpoint::{
     DeliveryStatus, EndpointMessageResult, MessageResponse, MessageResult, SendMessagesRequest,
     SendUsersMessageResponse, SendUsersMessagesRequest,
 };
 use store::Batch;
-use store::tables::outbox::{Lane, PAGE_RECIPIENTS_MAX, Page, Recipient, Source, page_key, put_request};
-use store::value::encode;
+use store::tables::outbox::{Lane, Page, Recipient};
 
 use crate::context::Cx;
 use crate::error::ApiError;
 
 /// How long a caller waits for the outcomes; what has none by then is answered as `UNKNOWN_FAILURE`.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(10);
-/// Until when a message may be handed over: before its caller is answered, so that what is answered as a failure, which
-/// clients send again, is not sent later all the same (spec/97 §1.2).
-const LIFE: Duration = Duration::from_secs(8);
 /// The wait between two looks for an outcome that another call caused.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -128,27 +124,16 @@ async fn deliver(
     }
     let now = cx.now();
     let id = cx.effect_id();
-    let expires = now.plus(LIFE);
-    let source = Source::Direct { request: id.clone() };
     let mut batch = Batch::default();
-    put_request(&mut batch, SHARD, &id, serde_json::to_string(request)?, expires);
-    let mut waiting = Vec::new();
-    let mut queue = None;
-    for (number, recipients) in recipients.chunks(PAGE_RECIPIENTS_MAX).enumerate() {
-        let page = Page {
-            id: engine::ids::derived(&["direct", &id, &number.to_string()]),
-            app: app.clone(),
-            lane: Lane::Transactional,
-            source: source.clone(),
-            attempt: 1,
-            created: now,
-            expires,
-            recipients: recipients.to_vec(),
-        };
-        waiting.push((page.id.clone(), recipients.to_vec(), cx.engine().deliveries.wait_for(&page.id)));
-        queue = Some(page.queue());
-        batch.put(page_key(SHARD, &page, now), encode(&page));
-    }
+    let pages = put_direct(&mut batch, app, &id, serde_json::to_string(request)?, &recipients, now);
+    let queue = pages.first().map(Page::queue);
+    let waiting: Vec<Waiting> = pages
+        .into_iter()
+        .map(|page| {
+            let receiver = cx.engine().deliveries.wait_for(&page.id);
+            (page.id, page.recipients, receiver)
+        })
+        .collect();
     let pages: Vec<String> = waiting.iter().map(|(page, ..)| page.clone()).collect();
     let outcomes = match cx.begin_effect(batch, &id).await {
         Ok(true) => {

@@ -38,8 +38,10 @@ impl From<KvError> for Violation {
 /// A hand-over that was right when it was claimed.
 #[derive(Debug, Clone)]
 pub(super) struct Allowed {
+    /// Empty for a direct message.
     campaign: String,
-    ordinal: u32,
+    /// `None`: a bare address.
+    ordinal: Option<u32>,
     at: Timestamp,
 }
 
@@ -56,7 +58,9 @@ fn broken<T>(text: String) -> Result<T, Violation> {
 impl World {
     /// Every recipient that a claim hands over may be messaged now.
     pub(super) async fn check_claim(&mut self, intent: &Intent) -> Result<(), Violation> {
-        let Source::Campaign { campaign, version, .. } = &intent.source else { return Ok(()) };
+        let Source::Campaign { campaign, version, .. } = &intent.source else {
+            return self.check_direct_claim(intent).await;
+        };
         let app = &intent.app;
         let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
         let body = definitions.body(&*self.kv, campaign, *version).await?;
@@ -75,13 +79,38 @@ impl World {
             let endpoint = self.endpoint(app, ordinal).await?;
             self.check_recipient(&plan, campaign, &endpoint, intent.at)?;
             if !is_retry(&intent.page) {
-                let allowed = Allowed { campaign: campaign.clone(), ordinal, at: intent.at };
-                if self.allowed.insert(delivery.id.clone(), allowed).is_some() {
-                    return broken(format!("delivery {} was claimed twice", delivery.id));
-                }
+                let allowed = Allowed { campaign: campaign.clone(), ordinal: Some(ordinal), at: intent.at };
+                self.allow(&delivery.id, allowed)?;
             }
         }
         Ok(())
+    }
+
+    /// A direct message goes out before its caller is answered, and to nobody who opted out.
+    async fn check_direct_claim(&mut self, intent: &Intent) -> Result<(), Violation> {
+        for delivery in intent.deliveries.iter().filter(|delivery| delivery.skipped.is_none()) {
+            if intent.at > intent.expires {
+                return broken(format!("{} is handed over after its caller was answered", delivery.id));
+            }
+            if let Some(ordinal) = delivery.ordinal {
+                let endpoint = self.endpoint(&intent.app, ordinal).await?;
+                if endpoint.opt_out == OptOut::All || endpoint.status == EndpointStatus::Inactive {
+                    return broken(format!("{} is opted out or inactive and is messaged", endpoint.id));
+                }
+            }
+            if !is_retry(&intent.page) {
+                let allowed = Allowed { campaign: String::new(), ordinal: delivery.ordinal, at: intent.at };
+                self.allow(&delivery.id, allowed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn allow(&mut self, delivery: &str, allowed: Allowed) -> Result<(), Violation> {
+        match self.allowed.insert(delivery.to_owned(), allowed) {
+            Some(_) => broken(format!("delivery {delivery} was claimed twice")),
+            None => Ok(()),
+        }
     }
 
     fn check_recipient(
@@ -102,7 +131,8 @@ impl World {
         if plan.quiet_time.is_some_and(|quiet_time| quiet_time.holds(zone, now)) {
             return broken(format!("{id} is messaged in its quiet time"));
         }
-        let to_endpoint = || self.allowed.values().filter(|allowed| allowed.ordinal == endpoint.ordinal);
+        let to_endpoint =
+            || self.allowed.values().filter(|allowed| allowed.ordinal == Some(endpoint.ordinal));
         let of_campaign = to_endpoint().filter(|allowed| allowed.campaign == campaign).count();
         if plan.limits.total.is_some_and(|total| of_campaign > total as usize) {
             return broken(format!("{id} got more of {campaign} than its total"));
@@ -131,6 +161,7 @@ impl World {
         }
         self.check_empty(intents(SHARD).prefix(), "intents").await?;
         self.check_empty(Key::new(Table::Claims).prefix(), "claims").await?;
+        self.check_empty(Key::new(Table::Requests).prefix(), "requests of direct messages").await?;
         for app in &self.apps {
             self.check_empty(runs(app).prefix(), "runs").await?;
         }

@@ -12,14 +12,15 @@ use domain::records::{Body, EndpointItem, Record};
 use store::tables::campaigns::{CampaignState, Status, progresses, state_key};
 use store::tables::definitions::{self, Definitions};
 use store::tables::due::{Due, Task};
+use store::tables::outbox::{Lane, Recipient};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, Kv, Table};
 
 use super::{Failure, ROWS_MAX, Violation, World};
 use crate::SHARD;
-use crate::dispatch::{self, Next};
-use crate::due;
+use crate::dispatch::{self, Next, put_direct};
 use crate::project::Step;
+use crate::{due, expiries};
 
 /// Endpoints, addresses and users of a world: few, so that they meet.
 const ENDPOINTS: u64 = 60;
@@ -62,6 +63,7 @@ impl World {
             0..=34 => self.update_endpoint().await,
             35..=44 => self.put_event().await,
             45..=46 => self.delete().await,
+            83..=86 => self.send_directly().await,
             47..=49 => self.create_campaign().await,
             50 => self.delete_campaign().await,
             51..=55 => {
@@ -73,7 +75,7 @@ impl World {
             57 => self.crash().await.map_err(|violation| violation.to_string().into()),
             58..=74 => self.project().await.map(drop),
             75..=82 => self.carry_out_due().await.map(drop),
-            _ => self.dispatch().await.map(drop),
+            _ => self.dispatch().await,
         }
     }
 
@@ -184,6 +186,30 @@ impl World {
         Ok(())
     }
 
+    /// A direct message to some endpoints and an address, written as the API does. Nobody waits for it.
+    async fn send_directly(&mut self) -> Result<(), Failure> {
+        let mut recipients = vec![Recipient::Address(format!("p{}@example.com", self.dice.below(ADDRESSES)))];
+        let first = self.dice.below(ENDPOINTS);
+        recipients.extend(
+            (first..first + self.dice.below(4))
+                .map(|number| Recipient::Endpoint { endpoint: format!("endpoint-{number}"), user: None }),
+        );
+        let document = serde_json::json!({
+            "MessageConfiguration": {"EmailMessage": {"SimpleEmail": {
+                "Subject": {"Data": "t"}, "HtmlPart": {"Data": "<p>{{Address}}</p>"},
+            }}},
+        });
+        let (app, now, id) = (self.some_app(), self.context.now(), self.context.ids.hex());
+        let mut batch = Batch::default();
+        let pages = put_direct(&mut batch, &app, &id, document.to_string(), &recipients, now);
+        self.commit(batch).await?;
+        for page in pages {
+            self.process().engine.queues.written(page.lane, page.queue(), now);
+        }
+        self.told.direct += 1;
+        Ok(())
+    }
+
     /// Deletes a campaign as the API does, or stops it as the API does when its segment is deleted: what is not claimed yet
     /// is not sent.
     async fn delete_campaign(&mut self) -> Result<(), Failure> {
@@ -267,20 +293,28 @@ impl World {
         Ok(due::step(&engine).await?)
     }
 
-    /// Claims and sends; whether the claim was right is checked before anything else can change the state.
-    async fn dispatch(&mut self) -> Result<Next, Failure> {
-        let next = self.process().dispatcher.step().await?;
-        let Next::Claim(claim) = next else { return Ok(next) };
-        self.check_claim(&claim.intent).await.map_err(|violation| violation.to_string())?;
-        let sender = self.process().dispatcher.sender();
+    /// Claims of one of the lanes and sends.
+    async fn dispatch(&mut self) -> Result<(), Failure> {
+        let lane = self.dice.below(Lane::ALL.len() as u64) as usize;
+        let Next::Claim(claim) = self.claim(lane).await? else { return Ok(()) };
+        let sender = self.process().dispatchers[lane].sender();
         // Now and then the machine dies between the hand-over and its record.
         if self.dice.once_in(15) {
             dispatch::send_unrecorded(&sender, *claim).await;
             self.crash().await.map_err(|violation| violation.to_string())?;
-            return Ok(Next::Wait(None));
+            return Ok(());
         }
         dispatch::send(&sender, *claim).await?;
-        Ok(Next::Wait(None))
+        Ok(())
+    }
+
+    /// Claims; whether the claim is right is checked before anything else can change the state.
+    async fn claim(&mut self, lane: usize) -> Result<Next, Failure> {
+        let next = self.process().dispatchers[lane].step().await?;
+        if let Next::Claim(claim) = &next {
+            self.check_claim(&claim.intent).await.map_err(|violation| violation.to_string())?;
+        }
+        Ok(next)
     }
 
     /// Lets everything that is under way come to its end.
@@ -295,19 +329,30 @@ impl World {
         Err(Violation::Failed("the world does not come to rest".to_owned()))
     }
 
+    /// Lets what is kept for some time only go.
+    pub(super) async fn expire(&mut self) -> Result<(), Violation> {
+        self.pass(Duration::from_hours(48));
+        let engine = self.process().engine.clone();
+        while expiries::step(&engine).await? {}
+        Ok(())
+    }
+
     async fn settle_step(&mut self) -> Result<bool, Failure> {
         while self.project().await? == Step::Progress {}
         let due = self.carry_out_due().await?;
-        let process = self.process();
-        let next = process.dispatcher.step().await?;
-        if let Next::Claim(claim) = next {
-            self.check_claim(&claim.intent).await.map_err(|violation| violation.to_string())?;
-            let sender = self.process().dispatcher.sender();
-            dispatch::send(&sender, *claim).await?;
-            return Ok(false);
+        let mut wakes = Vec::new();
+        for lane in 0..Lane::ALL.len() {
+            match self.claim(lane).await? {
+                Next::Wait(wake) => wakes.extend(wake),
+                Next::Claim(claim) => {
+                    let sender = self.process().dispatchers[lane].sender();
+                    dispatch::send(&sender, *claim).await?;
+                    return Ok(false);
+                }
+            }
         }
-        let (due::Next::Wait(due), Next::Wait(sends)) = (due, next) else { return Ok(false) };
-        let Some(wake) = due.into_iter().chain(sends).min() else { return Ok(true) };
+        let due::Next::Wait(due) = due else { return Ok(false) };
+        let Some(wake) = wakes.into_iter().chain(due).min() else { return Ok(true) };
         let now = self.context.now();
         self.pass(wake.since(now).max(Duration::from_millis(1)));
         Ok(false)

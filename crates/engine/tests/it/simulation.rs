@@ -15,6 +15,7 @@ async fn the_invariants_hold_in_every_world() {
             Ok(told) => {
                 sum.crashes += told.crashes;
                 sum.campaigns += told.campaigns;
+                sum.direct += told.direct;
                 sum.accepted += told.accepted;
                 sum.unknown += told.unknown;
                 sum.withheld += told.withheld;
@@ -26,6 +27,7 @@ async fn the_invariants_hold_in_every_world() {
     }
     // A world in which nothing happens proves nothing.
     assert!(sum.crashes > SEEDS && sum.campaigns > SEEDS && sum.accepted > SEEDS, "{sum:?}");
+    assert!(sum.direct > SEEDS, "{sum:?}");
     assert!(sum.unknown > 0 && sum.withheld > SEEDS, "{sum:?}");
     assert!(sum.refusals > SEEDS && sum.deleted > SEEDS / 2, "{sum:?}");
 }
