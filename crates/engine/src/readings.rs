@@ -91,12 +91,9 @@ impl Readings {
         Some(reading)
     }
 
-    /// Gives the memory back: the projection has folded everything.
+    /// Gives the memory back: the projection has folded everything, and what is left was never appended.
     pub(crate) fn forget(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.readings.is_empty() && kept.readings.capacity() > 0 {
-            *kept = Kept::default();
-        }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Measurement {
     Ingest,
     /// Segments over many endpoints; arguments: ENDPOINTS
     Audience,
-    /// Mails of a campaign a second; arguments: MAILS
+    /// Mails of a campaign a second; arguments: MAILS CONNECTIONS
     Campaign,
     /// Kill the server under load, and count; arguments: KILLS SEED
     Crash,

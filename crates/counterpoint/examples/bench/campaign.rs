@@ -14,35 +14,42 @@ use crate::server::{Server, directory};
 use crate::sink::Sink;
 
 /// Connections to the sink, of both.
-const CONNECTIONS: usize = 8;
+pub(crate) const CONNECTIONS: u64 = 8;
 
-pub(crate) async fn run(mails: u64, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn run(mails: u64, connections: u64, report: &mut Report) -> anyhow::Result<()> {
     let home = directory()?;
     let sink = Sink::start().await?;
-    let server = Server::start(home.path(), &settings(&sink)).await?;
+    let server = Server::start(home.path(), &settings(&sink, connections)).await?;
     let app = create_app(&server.target).await?;
     register(&server.target, &app, mails).await?;
+    // Before and after, because the machine's speed drifts.
+    let plain_before = plain(mails, connections).await?;
     let campaign = start(&server.target, &app).await?;
+    let (_, cpu_before) = server.usage()?;
     let start = Instant::now();
     let activity = finished(&server.target, &app, &campaign, Duration::from_mins(15)).await?;
     let seconds = start.elapsed().as_secs_f64();
     ensure!(sink.count() == mails, "{} of {mails} mails arrived: {activity}", sink.count());
     let rate = mails as f64 / seconds;
+    let (resident_mb, cpu_after) = server.usage()?;
+    let plain_after = plain(mails, connections).await?;
     report.section("Campaign");
     report.line("mails", mails as f64);
+    report.line("connections", connections as f64);
     report.line("mails/s", rate);
-    let plain = plain(mails.min(50_000)).await?;
-    report.line("mails/s of a plain client", plain);
-    report.line("share of a plain client", rate / plain);
-    report.line("resident MB", server.usage()?.0);
+    report.line("mails/s of a plain client before", plain_before);
+    report.line("mails/s of a plain client after", plain_after);
+    report.line("share of a plain client", rate / plain_before.midpoint(plain_after));
+    report.line("server CPU s per 100,000 mails", (cpu_after - cpu_before) / (mails as f64 / 1e5));
+    report.line("resident MB", resident_mb);
     server.kill().await
 }
 
 /// Mail goes to the sink.
-pub(crate) fn settings(sink: &Sink) -> Vec<(&'static str, String)> {
+pub(crate) fn settings(sink: &Sink, connections: u64) -> Vec<(&'static str, String)> {
     vec![
         ("COUNTERPOINT_EMAIL__TRANSPORT", format!("smtp://{}", sink.address)),
-        ("COUNTERPOINT_EMAIL__CONNECTIONS", CONNECTIONS.to_string()),
+        ("COUNTERPOINT_EMAIL__CONNECTIONS", connections.to_string()),
     ]
 }
 
@@ -84,14 +91,14 @@ pub(crate) async fn finished(
 }
 
 /// The same mails through the same transport with nothing around it.
-async fn plain(mails: u64) -> anyhow::Result<f64> {
+async fn plain(mails: u64, connections: u64) -> anyhow::Result<f64> {
     let sink = Sink::start().await?;
-    let options = format!("smtp://{}?connections={CONNECTIONS}", sink.address).parse::<SmtpOptions>()?;
+    let options = format!("smtp://{}?connections={connections}", sink.address).parse::<SmtpOptions>()?;
     let transport = EmailTransport::smtp(options, Vec::new())?;
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..CONNECTIONS * 4 {
+    for _ in 0..connections * 4 {
         let (transport, next) = (transport.clone(), Arc::clone(&next));
         tasks.spawn(async move {
             loop {

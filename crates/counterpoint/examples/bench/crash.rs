@@ -101,7 +101,7 @@ async fn counted(target: &Target, app: &str) -> anyhow::Result<u64> {
 async fn campaigns(kills: u64, dice: &mut Dice, report: &mut Report) -> anyhow::Result<()> {
     let home = directory()?;
     let sink = Sink::start().await?;
-    let settings = campaign::settings(&sink);
+    let settings = campaign::settings(&sink, campaign::CONNECTIONS);
     let mut server = Server::start(home.path(), &settings).await?;
     let app = create_app(&server.target).await?;
     register(&server.target, &app, AUDIENCE).await?;

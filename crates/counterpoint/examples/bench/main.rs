@@ -35,7 +35,10 @@ async fn main() -> anyhow::Result<()> {
             ingest::run(sustained, &mut report).await
         }
         Some("audience") => audience::run(number(&arguments, 1, 1_000_000)?, &mut report).await,
-        Some("campaign") => campaign::run(number(&arguments, 1, 100_000)?, &mut report).await,
+        Some("campaign") => {
+            let connections = number(&arguments, 2, campaign::CONNECTIONS)?;
+            campaign::run(number(&arguments, 1, 100_000)?, connections, &mut report).await
+        }
         Some("crash") => {
             crash::run(number(&arguments, 1, 100)?, number(&arguments, 2, 1)?, &mut report).await
         }
@@ -48,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
             baseline::serve(kind, arguments.get(2).map_or("", String::as_str)).await
         }
         _ => bail!(
-            "usage: bench ingest [SECONDS] | audience [ENDPOINTS] | campaign [MAILS] | crash [KILLS] [SEED] | sim [SEEDS] [FIRST]"
+            "usage: bench ingest [SECONDS] | audience [ENDPOINTS] | campaign [MAILS] [CONNECTIONS] | crash [KILLS] [SEED] | sim [SEEDS] [FIRST]"
         ),
     }
 }
