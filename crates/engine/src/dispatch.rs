@@ -192,8 +192,7 @@ pub struct Sender {
     pub transport: EmailTransport,
     pub options: Arc<DispatchOptions>,
     pause: Arc<Pause>,
-    /// Twice as many as the transport hands over at a time, so that one is made while another is on its way; what has to wait
-    /// beyond that can still be put off.
+    /// As many as the transport hands over at a time: what has to wait can still be put off.
     slots: Arc<Semaphore>,
     /// Nothing more is handed over once this is cancelled.
     stop: CancellationToken,
@@ -208,7 +207,7 @@ impl Dispatcher {
         options: DispatchOptions,
         stop: CancellationToken,
     ) -> Self {
-        let slots = transport.mails_in_flight_max().saturating_mul(2).min(Semaphore::MAX_PERMITS);
+        let slots = transport.mails_in_flight_max().min(Semaphore::MAX_PERMITS);
         let sender = Sender {
             engine: engine.clone(),
             transport,
