@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
 use tokio::sync::{mpsc, oneshot};
 
@@ -172,7 +173,15 @@ impl Rows {
             .manual_journal_persist(true)
             .open()
             .map_err(classify)?;
-        let tree_options = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        // fjall keeps filter and index of a table in one block each on the middle levels: some hundred kilobytes, which its cache
+        // does not take, so that with millions of rows every read would read them from the file. In parts they are cached.
+        let in_parts = || PartitioningPolicy::new([false, true]);
+        let tree_options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(options.memtable_bytes)
+                .filter_block_partitioning_policy(in_parts())
+                .index_block_partitioning_policy(in_parts())
+        };
         let tree = database.keyspace(TREE, tree_options).map_err(classify)?;
         Ok(Self { database, tree, failure: Arc::default() })
     }
