@@ -51,6 +51,8 @@ pub struct Quotas {
     pub endpoints: Option<u64>,
     /// Memory of the indexes of all applications; when they take more, no further endpoint is made.
     pub index_bytes: Option<u64>,
+    /// Pages of the outbox, of all applications. At the quota direct messages are refused and campaigns wait.
+    pub outbox_rows: Option<u64>,
 }
 
 /// A request to our own API. Its path is behind [`OWN_PREFIX`] and the prefix that the handler was registered with.
@@ -88,8 +90,11 @@ pub struct Server {
 
 impl Server {
     pub fn new(engine: Engine, master_key: MasterKey, options: Options) -> Self {
-        let Quotas { ingest_bytes_per_second: _, endpoints, index_bytes } = options.quotas;
+        let Quotas { ingest_bytes_per_second: _, endpoints, index_bytes, outbox_rows } = options.quotas;
         engine.audiences.usage.limit(Limits { endpoints, index_bytes });
+        if let Some(rows_max) = outbox_rows {
+            engine.queues.rows.limit(rows_max);
+        }
         Self {
             engine,
             options,

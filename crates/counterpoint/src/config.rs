@@ -115,6 +115,7 @@ pub(crate) struct Quotas {
     pub(crate) ingest_bytes_per_second: u64,
     pub(crate) endpoints: u64,
     pub(crate) index_bytes: u64,
+    pub(crate) outbox_rows: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

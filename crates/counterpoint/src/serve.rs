@@ -32,6 +32,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let engine = node.engine.clone();
     let root = ensure_root(&*node.kv, &node.master_key, &context, &config.auth).await?;
     let apps = engine.audiences.begin(&*node.kv).await?;
+    engine.queues.load(&*node.kv).await?;
 
     let mailbox = tokio::task::block_in_place(|| {
         Mailbox::open(&node.directory.path().join("sandbox"), MailboxLimits::default())
@@ -124,6 +125,7 @@ fn options(config: &Config) -> Options {
         ingest_bytes_per_second: limited(config.quotas.ingest_bytes_per_second),
         endpoints: limited(config.quotas.endpoints),
         index_bytes: limited(config.quotas.index_bytes),
+        outbox_rows: limited(config.quotas.outbox_rows),
     };
     Options { throttle_scale: (scale > 0.0).then_some(scale), quotas }
 }

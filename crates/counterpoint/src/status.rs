@@ -30,6 +30,8 @@ struct Seen {
     index_ready: bool,
     /// Of all indexes that are built.
     index_bytes: u64,
+    /// Pages of all accounts that wait in the outbox.
+    outbox_rows: u64,
     /// By lane: how long the oldest page that may be sent has been waiting.
     oldest_unsent_ms: [Option<u64>; Lane::ALL.len()],
 }
@@ -54,7 +56,8 @@ impl Status {
     }
 
     fn page(&self) -> Answer {
-        let Seen { now, log, projected, lag_ms, index_ready, index_bytes, oldest_unsent_ms } = self.look();
+        let Seen { now, log, projected, lag_ms, index_ready, index_bytes, outbox_rows, oldest_unsent_ms } =
+            self.look();
         let LogStats { first, end, disk_bytes, raw_bytes, stored_bytes, groups, queued_bytes } = log;
         let document = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -67,6 +70,7 @@ impl Status {
             "index": { "ready": index_ready, "bytes": index_bytes },
             "outbox": {
                 "held": self.is_held,
+                "rows": outbox_rows,
                 "transactional": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Transactional as usize] },
                 "campaign": { "oldest_unsent_ms": oldest_unsent_ms[Lane::Campaign as usize] },
             },
@@ -95,6 +99,7 @@ impl Status {
             lag_ms: self.engine.lag_ms(),
             index_ready: self.engine.audiences.are_ready(),
             index_bytes: self.engine.audiences.bytes() as u64,
+            outbox_rows: self.engine.queues.rows.total(),
             oldest_unsent_ms,
         }
     }
@@ -114,6 +119,7 @@ impl Seen {
             ("counterpoint_projection_lag_ms", self.lag_ms),
             ("counterpoint_index_ready", u64::from(self.index_ready)),
             ("counterpoint_index_bytes", self.index_bytes),
+            ("counterpoint_outbox_rows", self.outbox_rows),
         ];
         for (name, value) in gauges {
             metrics::gauge!(name).set(value as f64);

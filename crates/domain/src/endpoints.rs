@@ -14,7 +14,7 @@ mod document;
 mod size;
 mod update;
 
-pub use document::document;
+pub use document::{document, members};
 pub use update::{EndpointUpdate, UserUpdate};
 
 /// Values of one attribute; never empty where they are kept.

@@ -101,13 +101,19 @@ pub struct Template {
     body: tree::Block,
     escape: Escape,
     variables: Vec<String>,
+    members: Vec<String>,
 }
 
 impl Template {
     /// Reads a template. Length limits depend on the kind of template and are the caller's.
     pub fn compile(source: &str, escape: Escape) -> Result<Self, TemplateError> {
-        let (body, variables) = syntax::parse(source)?;
-        Ok(Self { body, escape, variables })
+        let syntax::Parsed { body, variables, members } = syntax::parse(source)?;
+        Ok(Self { body, escape, variables, members })
+    }
+
+    /// Whether the template may read this member of the recipient's document. A text never reads the document as a whole.
+    pub fn reads(&self, member: &str) -> bool {
+        self.members.binary_search_by(|name| name.as_str().cmp(member)).is_ok()
     }
 
     /// The paths that the template reads, each once, sorted, dotted and without brackets. Names inside `each` may belong

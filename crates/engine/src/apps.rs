@@ -43,7 +43,7 @@ pub(crate) async fn purge(engine: &Engine, row: &DueRow) -> Result<(), DueError>
     let mut batch = Batch::default();
     row.done(&mut batch);
     batch.put(due.key(SHARD, engine.context.now().plus(CALLS_END_WITHIN)), encode(&due));
-    commit(engine, batch, Durability::Durable).await
+    commit(engine, batch, Durability::Durable).await.map(drop)
 }
 
 /// Removes the next rows, from the key on up to which that is done.
@@ -54,23 +54,28 @@ pub(crate) async fn erase(engine: &Engine, row: &DueRow, record: u64, from: &[u8
     }
     let mut batch = Batch::default();
     row.done(&mut batch);
-    if let Some(last) = remove_rows(engine, &row.due.app, &Key::from_bytes(from), &mut batch).await? {
+    let (last, pages) = remove_rows(engine, &row.due.app, &Key::from_bytes(from), &mut batch).await?;
+    if let Some(last) = last {
         let task = Task::EraseApp { record, from: last.successor().as_bytes().to_vec() };
         let due = Due { task, ..row.due.clone() };
         batch.put(due.key(SHARD, engine.context.now()), encode(&due));
     }
     // A crash takes the row back together with what it removed.
-    commit(engine, batch, Durability::Buffered).await
+    if commit(engine, batch, Durability::Buffered).await? {
+        engine.queues.rows.removed(&row.due.app.account, pages);
+    }
+    Ok(())
 }
 
-/// Adds the removal of the next rows to a batch. Answers the last of them; `None`: there are no more behind them.
+/// Adds the removal of the next rows to a batch. Answers the last of them (`None`: there are no more behind them), and how many
+/// of all were pages of the outbox.
 async fn remove_rows(
     engine: &Engine,
     app: &AppKey,
     from: &Key,
     batch: &mut Batch,
-) -> Result<Option<Key>, KvError> {
-    let mut left = ERASE_ROWS;
+) -> Result<(Option<Key>, usize), KvError> {
+    let (mut left, mut pages) = (ERASE_ROWS, 0);
     for prefix in apps::all(SHARD, app) {
         let mut range = prefix.prefix();
         if range.to <= *from {
@@ -80,28 +85,30 @@ async fn remove_rows(
         let rows = engine.kv.scan(range, left).await?;
         left -= rows.len();
         for (key, row) in &rows {
-            if key.as_bytes().first() == Some(&(Table::Outbox as u8))
-                && let Ok(page) = decode::<Page>(&row.value)
-            {
-                batch.delete(claimed_key(SHARD, &page.id));
+            if key.as_bytes().first() == Some(&(Table::Outbox as u8)) {
+                pages += 1;
+                if let Ok(page) = decode::<Page>(&row.value) {
+                    batch.delete(claimed_key(SHARD, &page.id));
+                }
             }
             batch.delete(key.clone());
         }
         if left == 0 {
-            return Ok(rows.last().map(|(key, _)| key.clone()));
+            return Ok((rows.last().map(|(key, _)| key.clone()), pages));
         }
     }
-    Ok(None)
+    Ok((None, pages))
 }
 
 async fn put_off(engine: &Engine, row: &DueRow) -> Result<(), DueError> {
     Ok(row.put_off(engine, engine.context.now().plus(LOOK_AGAIN)).await?)
 }
 
-/// A conflict means that the row was carried out already.
-async fn commit(engine: &Engine, batch: Batch, durability: Durability) -> Result<(), DueError> {
+/// Answers whether it was committed: a conflict means that the row was carried out already.
+async fn commit(engine: &Engine, batch: Batch, durability: Durability) -> Result<bool, DueError> {
     match engine.kv.commit(batch, durability).await {
-        Ok(_) | Err(KvError::Conflict(_)) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(KvError::Conflict(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -55,7 +55,7 @@ impl DueRow {
     pub(crate) async fn put_off(&self, engine: &Engine, at: Timestamp) -> Result<(), KvError> {
         let mut batch = Batch::default();
         self.again(&mut batch, at);
-        commit_as(engine, batch, Durability::Buffered).await
+        commit_as(engine, batch, Durability::Buffered).await.map(drop)
     }
 
     /// Puts the row off because what it needs cannot be read: that stops nothing else, and the row goes on once it can be.
@@ -236,15 +236,16 @@ pub(crate) async fn step(engine: &Engine, row: &DueRow, campaign: &str, run_id: 
     };
     let ahead = run.paged.saturating_sub(progress.done);
     let room = AHEAD_RECIPIENTS_MAX.saturating_sub(ahead) as usize;
-    if room < PAGE_RECIPIENTS_MAX {
+    if room < PAGE_RECIPIENTS_MAX || !engine.queues.rows.may_write(&app.account) {
         return row.put_off(engine, now.plus(NO_ROOM_AGAIN)).await;
     }
     let ordinals = next_ordinals(engine, app, &run, room.min(PAGES_PER_STEP * PAGE_RECIPIENTS_MAX)).await?;
-    let mut queue = None;
+    let (mut queue, mut pages) = (None, 0);
     for page in ordinals.chunks(PAGE_RECIPIENTS_MAX) {
         let page = make_page(app, &mut run, page, now);
         batch.put(page_key(SHARD, &page, now), encode(&page));
         queue = Some(page.queue());
+        pages += 1;
     }
     match ordinals.last() {
         Some(last) if run.paged < run.audience => {
@@ -257,9 +258,10 @@ pub(crate) async fn step(engine: &Engine, row: &DueRow, campaign: &str, run_id: 
             remove_run(&mut batch, app, &run);
         }
     }
-    commit(engine, batch).await?;
-    if let Some(queue) = queue {
-        engine.queues.written(Lane::Campaign, queue, now);
+    if commit_as(engine, batch, Durability::Durable).await?
+        && let Some(queue) = queue
+    {
+        engine.queues.written(Lane::Campaign, queue, now, pages);
     }
     Ok(())
 }
@@ -330,12 +332,14 @@ async fn next_ordinals(engine: &Engine, app: &AppKey, run: &Run, limit: usize) -
 
 /// Commits; a conflict means that somebody else carried the row out or changed the campaign: it is looked at again.
 async fn commit(engine: &Engine, batch: Batch) -> Result<(), KvError> {
-    commit_as(engine, batch, Durability::Durable).await
+    commit_as(engine, batch, Durability::Durable).await.map(drop)
 }
 
-async fn commit_as(engine: &Engine, batch: Batch, durability: Durability) -> Result<(), KvError> {
+/// As [`commit`]; answers whether it was committed.
+async fn commit_as(engine: &Engine, batch: Batch, durability: Durability) -> Result<bool, KvError> {
     match engine.kv.commit(batch, durability).await {
-        Ok(_) | Err(KvError::Conflict(_)) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(KvError::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -34,6 +34,7 @@ mod overrides;
 mod queues;
 mod rates;
 mod recover;
+mod rows;
 mod send;
 mod waiters;
 
@@ -43,6 +44,7 @@ use queues::Entry;
 pub use queues::Queues;
 use rates::Rates;
 pub use recover::recover;
+pub use rows::Rows;
 pub use send::send;
 pub(crate) use send::send_unrecorded;
 pub use waiters::{Deliveries, DeliveryOutcome};
@@ -178,8 +180,6 @@ impl Pause {
 pub struct Dispatcher {
     pub(crate) engine: Engine,
     lane: Lane,
-    /// The queues that the store had when this process started are known.
-    is_loaded: bool,
     contents: HashMap<content::ContentKey, Arc<content::Content>>,
     rates: Rates,
     sender: Sender,
@@ -216,7 +216,7 @@ impl Dispatcher {
             slots: Arc::new(Semaphore::new(slots)),
             stop,
         };
-        Self { engine, lane, is_loaded: false, contents: HashMap::new(), rates: Rates::default(), sender }
+        Self { engine, lane, contents: HashMap::new(), rates: Rates::default(), sender }
     }
 
     /// What tasks that carry out claims share with this dispatcher.
@@ -231,10 +231,6 @@ impl Dispatcher {
             return Ok(Next::Wait(Some(until)));
         }
         let engine = self.engine.clone();
-        if !self.is_loaded {
-            engine.queues.load(&*engine.kv, self.lane).await?;
-            self.is_loaded = true;
-        }
         while let Some((queue, entry)) = engine.queues.take(self.lane, now) {
             match self.look(&queue, entry, now).await {
                 Ok(Looked { claim, entry }) => {

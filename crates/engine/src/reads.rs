@@ -3,10 +3,11 @@
 use domain::audience::AppKey;
 use domain::endpoints::{Endpoint, User};
 use domain::ids::UserId;
+use store::key::KeyRange;
 use store::tables::audiences::{endpoint_key, user_key};
 use store::tables::outbox::{Outcome, outcome_key};
 use store::value::decode;
-use store::{Key, Kv, KvError};
+use store::{Key, Kv, KvError, Versioned};
 
 /// An endpoint with its user.
 pub type Found = (Endpoint, Option<User>);
@@ -40,6 +41,31 @@ pub async fn user_endpoints(
     let endpoints = rows.into_iter().flatten().map(|row| decode(&row.value));
     let endpoints = endpoints.collect::<Result<Vec<Endpoint>, _>>()?;
     Ok(Some((user, endpoints)))
+}
+
+/// A scan over the rows of ordinals may pass by so many rows, for each that is wanted: it costs a fraction of a look-up.
+const PASSED_BY_MAX: usize = 2;
+
+/// The rows of ordinals under keys that end in the ordinal, in their order. Neighbours, such as those of a campaign's page, are
+/// scanned.
+pub(crate) async fn of_ordinals(
+    kv: &dyn Kv,
+    ordinals: &[u32],
+    key: impl Fn(u32) -> Key,
+) -> Result<Vec<Option<Versioned>>, KvError> {
+    let keys: Vec<Key> = ordinals.iter().map(|ordinal| key(*ordinal)).collect();
+    let (Some(first), Some(last)) = (ordinals.first(), ordinals.last()) else { return Ok(Vec::new()) };
+    let span = last.saturating_sub(*first) as usize + 1;
+    if !ordinals.is_sorted_by(|one, next| one < next) || span > PASSED_BY_MAX * ordinals.len() {
+        return kv.get_many(&keys).await;
+    }
+    let range = KeyRange { from: keys[0].clone(), to: keys[keys.len() - 1].successor() };
+    let mut found = kv.scan(range, span).await?.into_iter().peekable();
+    let row_of = |key: &Key| {
+        while found.next_if(|(other, _)| other < key).is_some() {}
+        found.next_if(|(other, _)| other == key).map(|(_, row)| row)
+    };
+    Ok(keys.iter().map(row_of).collect())
 }
 
 /// What became of a delivery; `None` while that is not known. `named`: the endpoint's id, or the bare address.

@@ -139,6 +139,10 @@ impl World {
         world.faulty.set_plan(FaultPlan::none());
         world.settle().await?;
         world.expire().await?;
+        if !world.process().engine.queues.rows.is_empty() {
+            let rows = &world.process().engine.queues.rows;
+            return Err(Violation::Broken(format!("the outbox is empty and counts {rows:?}")));
+        }
         world.check().await?;
         Ok(world.told)
     }
@@ -250,6 +254,7 @@ impl World {
         let kv: Arc<dyn Kv> = self.faulty.clone();
         let log: Arc<dyn Log> = self.log.clone();
         let engine = Engine::new(self.context.clone(), kv, log);
+        engine.queues.load(&*engine.kv).await?;
         for app in engine.audiences.begin(&*engine.kv).await? {
             engine.audiences.build(&*engine.kv, &app).await?;
         }

@@ -24,6 +24,8 @@ use crate::error::ApiError;
 const OUTCOME_WITHIN: Duration = Duration::from_secs(10);
 /// The wait between two looks for an outcome that another call caused.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// When an account that has as many pages in the outbox as it may is to try again: most of them wait for a provider.
+const OUTBOX_FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn send_messages(cx: Cx, input: SendMessagesRequest) -> Result<MessageResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
@@ -122,6 +124,9 @@ async fn deliver(
     if recipients.is_empty() {
         return Ok(Vec::new());
     }
+    if !cx.engine().queues.rows.may_write(&app.account) {
+        return Err(ApiError::too_many_requests(OUTBOX_FULL_RETRY_AFTER));
+    }
     let now = cx.now();
     let id = cx.effect_id();
     let mut batch = Batch::default();
@@ -138,7 +143,7 @@ async fn deliver(
     let outcomes = match cx.begin_effect(batch, &id).await {
         Ok(true) => {
             if let Some(queue) = queue {
-                cx.engine().queues.written(Lane::Transactional, queue, now);
+                cx.engine().queues.written(Lane::Transactional, queue, now, pages.len());
             }
             Ok(collect(waiting).await)
         }

@@ -15,6 +15,7 @@ use crate::sending::{app_key, call, campaign, done, shop};
 use crate::support::World;
 
 mod messages;
+mod outbox;
 mod runs;
 mod schedules;
 

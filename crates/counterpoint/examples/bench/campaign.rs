@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use deliver::{Email, EmailTransport, Outcome, SmtpOptions};
+use tokio::process::Command;
 
+use crate::PLAIN_CLIENT;
 use crate::client::{Target, now};
 use crate::ingest::{create_app, register};
 use crate::report::Report;
@@ -90,10 +92,20 @@ pub(crate) async fn finished(
     }
 }
 
-/// The same mails through the same transport with nothing around it.
+/// The same mails through the same transport with nothing around it: mails/s of a process of its own, as the server is one.
 async fn plain(mails: u64, connections: u64) -> anyhow::Result<f64> {
     let sink = Sink::start().await?;
-    let options = format!("smtp://{}?connections={connections}", sink.address).parse::<SmtpOptions>()?;
+    let arguments =
+        [PLAIN_CLIENT.to_owned(), sink.address.clone(), mails.to_string(), connections.to_string()];
+    let child = Command::new(std::env::current_exe()?).args(arguments).kill_on_drop(true).output().await?;
+    ensure!(child.status.success() && sink.count() == mails, "{}", String::from_utf8_lossy(&child.stderr));
+    Ok(String::from_utf8(child.stdout)?.trim().parse()?)
+}
+
+/// The process of [`plain`]: prints its mails/s.
+#[expect(clippy::print_stdout, reason = "it is what the command answers")]
+pub(crate) async fn plain_client(address: &str, mails: u64, connections: u64) -> anyhow::Result<()> {
+    let options = format!("smtp://{address}?connections={connections}").parse::<SmtpOptions>()?;
     let transport = EmailTransport::smtp(options, Vec::new())?;
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
@@ -114,7 +126,8 @@ async fn plain(mails: u64, connections: u64) -> anyhow::Result<f64> {
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    Ok(mails as f64 / start.elapsed().as_secs_f64())
+    println!("{}", mails as f64 / start.elapsed().as_secs_f64());
+    Ok(())
 }
 
 fn mail(number: u64) -> Email {

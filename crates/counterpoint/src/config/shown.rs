@@ -56,10 +56,10 @@ impl fmt::Display for Config {
             out,
             "[store]\ncache_bytes = {cache_bytes}\nmemtable_bytes = {memtable_bytes}\nreserve_bytes = {reserve_bytes}\n"
         )?;
-        let Quotas { ingest_bytes_per_second, endpoints, index_bytes } = quotas;
+        let Quotas { ingest_bytes_per_second, endpoints, index_bytes, outbox_rows } = quotas;
         writeln!(
             out,
-            "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\nindex_bytes = {index_bytes}\n"
+            "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\nindex_bytes = {index_bytes}\noutbox_rows = {outbox_rows}\n"
         )?;
         email_section(email, out)?;
         objects_section(objects, out)?;

@@ -5,13 +5,22 @@ use super::tags::{Cursor, simple_name};
 use super::tree::{Block, Call, Expression, Node, Partial, Section, Subject};
 use super::{BLOCKS_NESTED_MAX, TemplateError};
 
-/// Reads a template; answers its tree and the variables it reads.
-pub(super) fn parse(source: &str) -> Result<(Block, Vec<String>), TemplateError> {
+/// A template that was read.
+pub(super) struct Parsed {
+    pub(super) body: Block,
+    /// The paths of values from outside the template, each once, sorted.
+    pub(super) variables: Vec<String>,
+    /// The first names of all paths, each once, sorted.
+    pub(super) members: Vec<String>,
+}
+
+pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
     let mut parser = Parser {
         cursor: Cursor::new(source),
         block: Block::default(),
         open: Vec::new(),
         variables: Vec::new(),
+        members: Vec::new(),
     };
     while !parser.cursor.rest().is_empty() {
         parser.step()?;
@@ -20,9 +29,12 @@ pub(super) fn parse(source: &str) -> Result<(Block, Vec<String>), TemplateError>
         let reason = format!("block {} is not closed", open.name);
         return Err(parser.cursor.fault(open.at, reason));
     }
-    parser.variables.sort_unstable();
-    parser.variables.dedup();
-    Ok((parser.block, parser.variables))
+    let Parser { block: body, mut variables, mut members, .. } = parser;
+    for names in [&mut variables, &mut members] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    Ok(Parsed { body, variables, members })
 }
 
 struct Parser<'s> {
@@ -31,6 +43,7 @@ struct Parser<'s> {
     block: Block,
     open: Vec<Open>,
     variables: Vec<String>,
+    members: Vec<String>,
 }
 
 /// A block whose end has not come yet.
@@ -350,6 +363,9 @@ impl Parser<'_> {
     /// Keeps the paths of a tag that name values from outside the template.
     fn collect_variables(&mut self) {
         for path in std::mem::take(&mut self.cursor.paths) {
+            if path.len() > 0 {
+                self.members.push(path.key(0, 1).to_owned());
+            }
             let is_named = |open: &Open| open.names.iter().any(|name| *name == path.key(0, 1));
             let is_value = matches!(path.origin, Origin::Scopes { .. } | Origin::Root) && path.len() > 0;
             if is_value && !self.open.iter().any(is_named) {

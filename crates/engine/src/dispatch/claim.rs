@@ -22,6 +22,7 @@ use super::content::{Content, Kind};
 use super::send::first_page;
 use super::{Claim, Dispatcher};
 use crate::handle::SHARD;
+use crate::reads;
 
 /// A recipient with what is known of it.
 #[derive(Debug)]
@@ -74,17 +75,23 @@ impl Dispatcher {
             readers.push(delivery.skipped.is_none().then_some(known));
             deliveries.push(delivery);
         }
-        if until < page.recipients.len() {
-            batch.put(claimed_key, encode(&Claimed(until as u32)));
-        } else {
+        let is_last = until == page.recipients.len();
+        if is_last {
             batch.delete(page_key);
             batch.delete(claimed_key);
+        } else {
+            batch.put(claimed_key, encode(&Claimed(until as u32)));
         }
         let Page { id, app, lane, source, attempt, expires, .. } = page;
         let intent = Intent { app, page: id, from, lane, source, attempt, expires, at: now, deliveries };
         batch.put(intent_key(SHARD, &intent.page, from), encode(&intent));
         match self.engine.kv.commit(batch, Durability::Durable).await {
-            Ok(_) => Ok(Some(Claim { intent, content, readers })),
+            Ok(_) => {
+                if is_last {
+                    self.engine.queues.rows.removed(&intent.app.account, 1);
+                }
+                Ok(Some(Claim { intent, content, readers }))
+            }
             Err(KvError::Conflict(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -93,14 +100,15 @@ impl Dispatcher {
     /// Loads the recipients' endpoints and their users.
     async fn known(&self, app: &AppKey, recipients: &[Recipient]) -> Result<Vec<Known>, KvError> {
         let kv = &*self.engine.kv;
-        let ordinal_keys: Vec<Key> = recipients
+        let ordinals: Vec<u32> = recipients
             .iter()
             .filter_map(|recipient| match recipient {
-                Recipient::Ordinal(ordinal) => Some(ordinal_key(app, *ordinal)),
+                Recipient::Ordinal(ordinal) => Some(*ordinal),
                 Recipient::Endpoint { .. } | Recipient::Address(_) => None,
             })
             .collect();
-        let mut ids = kv.get_many(&ordinal_keys).await?.into_iter();
+        let rows = reads::of_ordinals(kv, &ordinals, |ordinal| ordinal_key(app, ordinal)).await?;
+        let mut ids = rows.into_iter();
         let mut folded: Vec<Option<String>> = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             folded.push(match recipient {
@@ -143,13 +151,15 @@ impl Dispatcher {
     async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
         let in_run =
             |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
-        let keys: Vec<Key> = known
+        let ordinals: Vec<u32> = known
             .iter()
             .filter(|known| matches!(known.recipient, Recipient::Ordinal(_)))
             .filter_map(|known| known.endpoint.as_ref())
-            .map(|endpoint| received_key(app, endpoint.ordinal))
+            .map(|endpoint| endpoint.ordinal)
             .collect();
-        let mut rows = self.engine.kv.get_many(&keys).await?.into_iter();
+        let rows =
+            reads::of_ordinals(&*self.engine.kv, &ordinals, |ordinal| received_key(app, ordinal)).await?;
+        let mut rows = rows.into_iter();
         for known in known.iter_mut().filter(in_run) {
             if let Some(row) = rows.next().flatten() {
                 known.received = decode(&row.value)?;
@@ -179,10 +189,10 @@ impl Dispatcher {
 }
 
 impl Known {
-    /// What a template may read of the recipient.
-    pub(super) fn document(&self, app: &AppId, address: &str) -> Value {
+    /// What a template may read of the recipient, as far as it does.
+    pub(super) fn document(&self, app: &AppId, address: &str, is_read: impl Fn(&str) -> bool) -> Value {
         match &self.endpoint {
-            Some(endpoint) => endpoints::document(app, endpoint, self.user.as_ref()),
+            Some(endpoint) => endpoints::members(app, endpoint, self.user.as_ref(), is_read),
             None => serde_json::json!({ "Address": address, "ChannelType": ChannelType::Email.as_str() }),
         }
     }

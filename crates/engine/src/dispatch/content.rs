@@ -111,6 +111,15 @@ impl Content {
 }
 
 impl Compiled {
+    /// Whether any text of the mail reads this member of the recipient's document.
+    pub(super) fn reads(&self, member: &str, particular: Option<&Particular>) -> bool {
+        let Self { subject, html, text, headers, from: _, defaults: _ } = self;
+        let of_mail = [Some(subject), html.as_ref(), text.as_ref()].into_iter().flatten();
+        let of_headers = headers.iter().map(|(_, template)| template);
+        let of_particular = particular.into_iter().flat_map(|it| [&it.body, &it.title]).flatten();
+        of_mail.chain(of_headers).chain(of_particular).any(|template| template.reads(member))
+    }
+
     pub(super) fn render(
         &self,
         endpoint: &Value,

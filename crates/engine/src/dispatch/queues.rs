@@ -2,7 +2,7 @@
 //!
 //! Kept in memory, because the dispatcher asks before every claim: a scan of the outbox itself would pass by the pages of
 //! every campaign that may not send now, and over those that were sent and deleted. Whoever has committed a page says so
-//! ([`Queues::written`]); at the start the queues are read from the store.
+//! ([`Queues::written`]); at the start, before anybody writes, the queues are read from the store ([`Queues::load`]).
 //!
 //! Accounts take turns, and within an account its queues: no account waits for another's campaign, however long that is.
 
@@ -12,15 +12,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::ids::AccountId;
 use domain::time::Timestamp;
-use store::tables::outbox::{Lane, Queue, pages, pages_of_queue, place_of};
+use store::tables::outbox::{Lane, Queue, pages, place_of};
 use store::{Kv, KvError};
 use tokio::sync::Notify;
 
+use super::rows::Rows;
 use crate::handle::SHARD;
+
+/// Pages that are read at a time when the queues are loaded.
+const LOADED_AT_ONCE: usize = 100;
 
 /// The queues of all lanes.
 #[derive(Debug, Default)]
 pub struct Queues {
+    /// How many pages there are, by account.
+    pub rows: Rows,
     lanes: [Waiting; Lane::ALL.len()],
 }
 
@@ -51,22 +57,25 @@ pub(super) struct Entry {
 }
 
 impl Queues {
-    /// Reads which queues have pages. What is written meanwhile is told by who writes it.
-    pub(super) async fn load(&self, kv: &dyn Kv, lane: Lane) -> Result<(), KvError> {
-        let mut range = pages(SHARD, lane).prefix();
-        while let Some((key, _)) = kv.scan(range.clone(), 1).await?.pop() {
-            let Some((queue, due)) = place_of(SHARD, lane, &key) else {
-                range.from = key.successor();
-                continue;
-            };
-            range.from = pages_of_queue(SHARD, lane, &queue).after_prefix();
-            self.written(lane, queue, due);
+    /// Reads which queues have pages, and how many. Once, before anybody writes pages or sends them.
+    pub async fn load(&self, kv: &dyn Kv) -> Result<(), KvError> {
+        for lane in Lane::ALL {
+            let mut range = pages(SHARD, lane).prefix();
+            loop {
+                let rows = kv.scan(range.clone(), LOADED_AT_ONCE).await?;
+                let Some((last, _)) = rows.last() else { break };
+                range.from = last.successor();
+                for (queue, due) in rows.iter().filter_map(|(key, _)| place_of(SHARD, lane, key)) {
+                    self.written(lane, queue, due, 1);
+                }
+            }
         }
         Ok(())
     }
 
-    /// A page was committed that may be sent from `due` on.
-    pub fn written(&self, lane: Lane, queue: Queue, due: Timestamp) {
+    /// So many pages were committed that may be sent from `due` on.
+    pub fn written(&self, lane: Lane, queue: Queue, due: Timestamp, pages: usize) {
+        self.rows.written(&queue.app.account, pages);
         self.put_back(lane, queue, Entry { from: due, ready: due });
         self.lanes[lane as usize].wake.notify_one();
     }
@@ -159,7 +168,7 @@ mod tests {
     fn accounts_take_turns_and_their_queues_too() {
         let queues = Queues::default();
         for name in ["a/1", "a/2", "a/3", "b/1"] {
-            queues.written(LANE, queue(name), Timestamp(5));
+            queues.written(LANE, queue(name), Timestamp(5), 1);
         }
         assert_eq!(turns(&queues, 4, 3), "");
         assert_eq!(turns(&queues, 5, 7), "a/1 b/1 a/2 b/1 a/3 b/1 a/1");
@@ -169,8 +178,8 @@ mod tests {
     #[test]
     fn a_queue_that_is_not_ready_is_passed_by() {
         let queues = Queues::default();
-        queues.written(LANE, queue("a/slow"), Timestamp(1));
-        queues.written(LANE, queue("a/fast"), Timestamp(1));
+        queues.written(LANE, queue("a/slow"), Timestamp(1), 1);
+        queues.written(LANE, queue("a/fast"), Timestamp(1), 1);
         let slow = loop {
             let (queue, entry) = queues.take(LANE, Timestamp(1)).unwrap();
             let is_slow = queue.campaign == "slow";
@@ -183,7 +192,7 @@ mod tests {
         queues.put_back(LANE, slow, Entry { from: Timestamp(1), ready: Timestamp(50) });
         assert_eq!(turns(&queues, 10, 3), "a/fast a/fast a/fast");
         // A page that is written makes it ready again: who wrote it knows more.
-        queues.written(LANE, queue("a/slow"), Timestamp(9));
+        queues.written(LANE, queue("a/slow"), Timestamp(9), 1);
         assert_eq!(turns(&queues, 10, 2), "a/slow a/fast");
         assert_eq!(queues.oldest_due(LANE), Some(Timestamp(1)));
     }
@@ -210,9 +219,10 @@ mod tests {
         }
         kv.commit(batch, store::Durability::Durable).await.unwrap();
         let queues = Queues::default();
-        queues.load(&kv, LANE).await.unwrap();
+        queues.load(&kv).await.unwrap();
         let found: Vec<_> =
             queues.turns(LANE).queues.iter().map(|(queue, entry)| (queue.clone(), entry.from)).collect();
         assert_eq!(found, [(queue("a/1"), Timestamp(7)), (queue("b/2"), Timestamp(3))]);
+        assert_eq!((queues.rows.of(&"a".into()), queues.rows.of(&"b".into())), (2, 1));
     }
 }

@@ -8,7 +8,6 @@ use domain::records::{self, Body, CampaignRef, Outcomes, Record, SendStatus};
 use domain::rendering::{Missing, RenderContext};
 use domain::time::Timestamp;
 use futures::future::join_all;
-use serde_json::Value;
 use store::LogError;
 use store::tables::outbox::{Delivery, Intent, Source};
 
@@ -159,12 +158,10 @@ impl Sender {
         };
         // Rendered behind the slot: of a large message there are never more copies than are handed over.
         let _slot = self.slots.acquire().await;
-        let email =
-            match self.email(intent, content, delivery, &reader.document(&intent.app.app, &delivery.address))
-            {
-                Ok(email) => email,
-                Err(reason) => return fate(SendStatus::RenderingFailure, reason),
-            };
+        let email = match self.email(intent, content, delivery, reader) {
+            Ok(email) => email,
+            Err(reason) => return fate(SendStatus::RenderingFailure, reason),
+        };
         let now = self.engine.context.now();
         if now > intent.expires {
             return fate(SendStatus::Expired, String::new());
@@ -184,7 +181,7 @@ impl Sender {
         intent: &Intent,
         content: &super::content::Content,
         delivery: &Delivery,
-        document: &Value,
+        reader: &Known,
     ) -> Result<Email, String> {
         let mail = content.mail(delivery.treatment).ok_or_else(|| "no email message".to_owned())?;
         let mail = mail.as_ref().map_err(Clone::clone)?;
@@ -199,8 +196,10 @@ impl Sender {
         let none = domain::rendering::Substitutions::new();
         let message = direct.map_or(&none, |direct| &direct.substitutions);
         let particular = content.particular(&delivery.recipient)?;
+        let is_read = |member: &str| mail.reads(member, particular);
+        let document = reader.document(&intent.app.app, &delivery.address, is_read);
         let rendered = mail
-            .render(document, message, particular, missing, &context)
+            .render(&document, message, particular, missing, &context)
             .map_err(|error| error.to_string())?;
         let from = rendered.from.or_else(|| content.email_from.clone());
         Ok(Email {

@@ -293,7 +293,7 @@ impl Working {
         self.audience_bytes = 0;
         self.raw_bytes = 0;
         for (lane, queue, due) in self.pages_written.drain(..) {
-            engine.queues.written(lane, queue, due);
+            engine.queues.written(lane, queue, due, 1);
         }
         if self.rows() > self.rows_max {
             self.forget(prepared);

@@ -204,7 +204,7 @@ impl World {
         let pages = put_direct(&mut batch, &app, &id, document.to_string(), &recipients, now);
         self.commit(batch).await?;
         for page in pages {
-            self.process().engine.queues.written(page.lane, page.queue(), now);
+            self.process().engine.queues.written(page.lane, page.queue(), now, 1);
         }
         self.told.direct += 1;
         Ok(())

@@ -93,6 +93,30 @@ fn common() -> impl Strategy<Value = String> {
     })
 }
 
+/// Every way to read a value of the recipient, or what looks like one.
+const READING: [&str; 20] = [
+    "{{a}}",
+    "{{a.[1]}}",
+    "{{b}}",
+    "{{this.b}}",
+    "{{./c.x}}",
+    "{{[c].[x]}}",
+    "{{c/x}}",
+    "{{@root.b}}",
+    "{{@root}}{{this}}{{.}}",
+    "{{#each a}}{{this}}{{../b}}{{@root.c.x}}{{/each}}",
+    "{{#each this}}{{this}}{{/each}}",
+    "{{#with c}}{{x}}{{a}}{{b}}{{/with}}",
+    "{{#if d}}{{a}}{{else}}{{Id}}{{/if}}",
+    "{{#unless b}}{{c.x}}{{/unless}}",
+    "{{lookup a b}}{{lookup c \"x\"}}",
+    "{{lookup this \"b\"}}",
+    "{{upper c.x}}",
+    "{{#a as |b|}}{{b}}{{/a}}",
+    "{{#*inline \"n\"}}{{b}}{{x}}{{/inline}}{{> n}}{{> n c}}",
+    "{{#c}}{{x}}{{Id}}{{/c}}",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -105,6 +129,21 @@ proptest! {
                 let rendered = template.render(&values, missing, &context());
                 prop_assert_eq!(&rendered, &template.render(&values, missing, &context()));
             }
+        }
+    }
+
+    #[test]
+    fn a_template_reads_no_member_but_those_that_it_tells(tags in proptest::sample::subsequence(&READING[..], 1..5)) {
+        let source = tags.concat();
+        let template = Template::compile(&source, Escape::None).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let all = json!({"a": ["one", "two"], "b": "1", "c": {"x": "deep", "a": "of c"}, "d": [], "Id": 7});
+        let mut read = all.clone();
+        if let Value::Object(members) = &mut read {
+            members.retain(|name, _| template.reads(name));
+        }
+        for missing in [Missing::Blank, Missing::Refuse] {
+            let rendered = template.render(&Values::new(&read), missing, &context());
+            prop_assert_eq!(rendered, template.render(&Values::new(&all), missing, &context()), "{}", source);
         }
     }
 
