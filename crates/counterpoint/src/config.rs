@@ -53,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) quotas: Quotas,
+    pub(crate) deliveries: Deliveries,
     pub(crate) email: Email,
     objects: ObjectsSection,
     sms: Unused,
@@ -116,6 +117,13 @@ pub(crate) struct Quotas {
     pub(crate) endpoints: u64,
     pub(crate) index_bytes: u64,
     pub(crate) outbox_rows: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deliveries {
+    /// 0: for ever.
+    pub(crate) retention_days: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

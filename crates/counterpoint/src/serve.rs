@@ -1,6 +1,7 @@
 //! `counterpoint serve`: the start-up order on one page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{Options, Quotas, Server};
@@ -48,7 +49,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     if is_held {
         tracing::warn!("no message leaves: the data directory was restored; see `counterpoint resume`");
     }
-    let mut workers = Workers::start(&engine, apps, (!is_held).then_some(lanes));
+    let mut workers = Workers::start(&engine, apps, retention(config), (!is_held).then_some(lanes));
 
     let Node { directory, master_key, kv, log, .. } = node;
     let directory = Arc::new(directory);
@@ -116,6 +117,12 @@ fn lanes(config: &Config, sink: Option<&SmtpSink>) -> anyhow::Result<Lanes> {
         },
         messages_per_second: Some(email.messages_per_second).filter(|rate| *rate > 0),
     })
+}
+
+/// How long it is kept what became of deliveries; `None`: for ever.
+fn retention(config: &Config) -> Option<Duration> {
+    let days = config.deliveries.retention_days;
+    (days > 0).then(|| Duration::from_hours(24 * u64::from(days)))
 }
 
 fn options(config: &Config) -> Options {

@@ -9,6 +9,7 @@ use domain::audience::AppKey;
 use domain::time::Timestamp;
 use engine::dispatch::{self, DispatchOptions, Dispatcher};
 use engine::project::{ProjectError, Projector, Step};
+use engine::retention::Retention;
 use engine::{Engine, SHARD, due, expiries, jobs};
 use store::tables::outbox::Lane;
 use store::{KvError, LogError, Position};
@@ -25,6 +26,10 @@ const REST_AFTER: Duration = Duration::from_secs(2);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What has expired is removed so often.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// When outcomes are looked through for the first time after the start, how often then, and how fast: 10,000 rows a second.
+const RETENTION_FIRST: Duration = Duration::from_mins(10);
+const RETENTION_PASS_EVERY: Duration = Duration::from_hours(24);
+const RETENTION_STEP_EVERY: Duration = Duration::from_millis(50);
 /// Claims of a lane under way at once: one is handed over while the next is made and the one before is recorded. Six were not
 /// faster, and twice as many recipients were unknown after a crash.
 const CLAIMS_MAX: usize = 3;
@@ -50,8 +55,14 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts all workers. `apps`: whose indexes are to be built; without `lanes` nothing is sent.
-    pub(crate) fn start(engine: &Engine, apps: Vec<AppKey>, lanes: Option<Lanes>) -> Self {
+    /// Starts all workers. `apps`: whose indexes are to be built; `retention`: how long outcomes are kept; without `lanes` nothing is
+    /// sent.
+    pub(crate) fn start(
+        engine: &Engine,
+        apps: Vec<AppKey>,
+        retention: Option<Duration>,
+        lanes: Option<Lanes>,
+    ) -> Self {
         let (report, faults) = mpsc::channel(16);
         let workers = Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), faults };
         let stop = &workers.stop;
@@ -72,6 +83,9 @@ impl Workers {
         spawn("due rows", Box::pin(carry_out_due(engine.clone(), stop.clone())));
         spawn("jobs", Box::pin(run_jobs(engine.clone(), stop.clone())));
         spawn("sweeper", Box::pin(sweep(engine.clone(), stop.clone())));
+        if let Some(kept) = retention {
+            spawn("retention", Box::pin(retain(engine.clone(), kept, stop.clone())));
+        }
         if let Some(lanes) = lanes {
             spawn("dispatchers", Box::pin(dispatch_all(engine.clone(), lanes, stop.clone())));
         }
@@ -205,6 +219,20 @@ async fn sweep(engine: Engine, stop: CancellationToken) -> Result<(), Fault> {
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    Ok(())
+}
+
+/// Removes outcomes that are too old, slowly: nobody waits for that, and it must not fill the cache.
+async fn retain(engine: Engine, kept: Duration, stop: CancellationToken) -> Result<(), Fault> {
+    let mut retention = Retention::new(kept);
+    let mut wait = RETENTION_FIRST;
+    while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+        wait = match retention.step(&engine).await {
+            Ok(true) => RETENTION_STEP_EVERY,
+            Ok(false) | Err(KvError::Full) => RETENTION_PASS_EVERY,
+            Err(error) => return Err(error.into()),
+        };
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod objects;
 pub mod project;
 mod readings;
 pub mod reads;
+pub mod retention;
 pub mod segments;
 pub mod simulation;
 pub mod templates;

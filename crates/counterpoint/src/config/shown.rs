@@ -7,8 +7,8 @@ use api::secrets::Secret;
 use engine::dispatch::MissingValues;
 
 use super::{
-    Auth, Aws, Config, Email, EmailTransportKind, Log, LogFormat, ObjectsSection, Outbound, Push, Quotas,
-    Server, Store, Telemetry,
+    Auth, Aws, Config, Deliveries, Email, EmailTransportKind, Log, LogFormat, ObjectsSection, Outbound, Push,
+    Quotas, Server, Store, Telemetry,
 };
 
 /// Stands for a secret that is set.
@@ -24,6 +24,7 @@ impl fmt::Display for Config {
             log,
             store,
             quotas,
+            deliveries,
             email,
             objects,
             sms,
@@ -61,6 +62,8 @@ impl fmt::Display for Config {
             out,
             "[quotas]\ningest_bytes_per_second = {ingest_bytes_per_second}\nendpoints = {endpoints}\nindex_bytes = {index_bytes}\noutbox_rows = {outbox_rows}\n"
         )?;
+        let Deliveries { retention_days } = deliveries;
+        writeln!(out, "[deliveries]\nretention_days = {retention_days}\n")?;
         email_section(email, out)?;
         objects_section(objects, out)?;
         for (name, section) in [("sms", sms), ("voice", voice)] {

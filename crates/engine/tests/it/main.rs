@@ -5,6 +5,7 @@
 mod apps;
 mod jobs;
 mod queues;
+mod retention;
 mod simulation;
 mod watched;
 mod world;
