@@ -78,3 +78,30 @@ pub async fn outcome(
     let row = kv.get(&outcome_key(app, named, delivery)).await?;
     Ok(row.map(|row| decode(&row.value)).transpose()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use store::kv::memory::MemoryKv;
+    use store::{Batch, Durability};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_of_ordinals_are_the_same_scanned_or_looked_up() {
+        let app = AppKey { account: "account".into(), app: "app".into() };
+        let key = |ordinal| store::tables::audiences::ordinal_key(&app, ordinal);
+        let kv = MemoryKv::new();
+        let mut batch = Batch::default();
+        for ordinal in [1, 2, 4, 5, 9, 100] {
+            batch.put(key(ordinal), ordinal.to_string().into_bytes());
+        }
+        kv.commit(batch, Durability::Durable).await.unwrap();
+        for ordinals in
+            [&[][..], &[3], &[1, 2, 3, 4], &[1, 3, 5, 6], &[2, 5, 100], &[5, 1], &[2, 2], &[9, 10, 11]]
+        {
+            let keys: Vec<Key> = ordinals.iter().map(|ordinal| key(*ordinal)).collect();
+            let found = of_ordinals(&kv, ordinals, key).await.unwrap();
+            assert_eq!(found, kv.get_many(&keys).await.unwrap(), "{ordinals:?}");
+        }
+    }
+}

@@ -14,6 +14,8 @@ use crate::server::{Server, directory};
 
 /// Endpoints that are written through `UpdateEndpointsBatch`.
 const UPSERTS: u64 = 200_000;
+/// Different values of bare fjall's rows, made beforehand.
+const BARE_VALUES: u64 = 10_000;
 /// Endpoints of one import: what it reads is limited to 1 GiB.
 const IMPORT_ENDPOINTS_MAX: u64 = 4_000_000;
 
@@ -177,7 +179,9 @@ fn bare_fjall(count: u64, reads: bool) -> anyhow::Result<f64> {
     let home = directory()?;
     let database = fjall::Database::builder(home.path()).open()?;
     let rows = database.keyspace("rows", fjall::KeyspaceCreateOptions::default)?;
-    let value = vec![b'v'; 626];
+    // Endpoints, because a row of one letter would be compressed to nothing: there would be nothing to flush and to compact.
+    let values: Vec<Vec<u8>> =
+        (0..BARE_VALUES).map(|number| bodies::endpoint(number).to_string().into_bytes()).collect();
     let key = |number: u64| format!("{:041x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let write = |is_update: bool| -> anyhow::Result<f64> {
         let start = Instant::now();
@@ -185,7 +189,7 @@ fn bare_fjall(count: u64, reads: bool) -> anyhow::Result<f64> {
         for first in (0..count).step_by(100) {
             let mut batch = database.batch();
             for number in first..(first + 100).min(count) {
-                let mut value = value.clone();
+                let mut value = values[(number % BARE_VALUES) as usize].clone();
                 if is_update {
                     let old = rows.get(key(number))?.context("the row was written before")?;
                     value[0] = old[0].wrapping_add(1);
