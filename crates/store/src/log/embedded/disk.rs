@@ -33,7 +33,8 @@ pub(super) trait Disk: Send + Sync + fmt::Debug {
     /// Makes all writes to the file durable.
     fn sync(&self, file: &OpenFile) -> io::Result<()>;
 
-    /// Cuts the file; durable after [`Disk::sync`].
+    /// Cuts the file; durable on return, with all writes to it: the next thing that is written may be another file, and what was cut
+    /// off must not come back in a file that is taken for whole.
     fn truncate(&self, file: &OpenFile, length_bytes: u64) -> io::Result<()>;
 
     /// Removes the file.
@@ -73,7 +74,8 @@ impl Disk for FileSystem {
     }
 
     fn truncate(&self, file: &OpenFile, length_bytes: u64) -> io::Result<()> {
-        file.file.set_len(length_bytes)
+        file.file.set_len(length_bytes)?;
+        file.file.sync_all()
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

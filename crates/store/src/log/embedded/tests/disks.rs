@@ -153,7 +153,9 @@ impl Disk for TestDisk {
             return Err(io::Error::other("planned"));
         }
         self.note(Event::Truncate { path: file.path.clone(), length_bytes });
-        FileSystem.truncate(file, length_bytes)
+        FileSystem.truncate(file, length_bytes)?;
+        self.note(Event::Sync { path: file.path.clone() });
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

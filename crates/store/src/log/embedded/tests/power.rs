@@ -26,14 +26,39 @@ struct Played {
 async fn every_acknowledged_record_survives_a_power_cut() {
     let (world, disk) = (World::new(), Arc::new(TestDisk::default()));
     let written = record_a_life(&world, &disk).await;
+    check_every_moment(&disk.events(), &written, 8).await;
+}
+
+#[tokio::test]
+async fn what_a_full_disk_left_of_a_write_never_ends_up_in_a_sealed_segment() {
+    let (world, disk) = (World::new(), Arc::new(TestDisk::default()));
+    let options = EmbeddedLogOptions { segment_bytes_max: 1_000, ..world.options() };
+    let log =
+        EmbeddedLog::open_on(Arc::clone(&disk) as Arc<dyn Disk>, world.context.clone(), options).unwrap();
+    log.append(vec![sized(0)]).await.unwrap();
+    disk.note(Event::Acknowledged(0));
+    disk.fail(Failure::Write { written_bytes: 100, kind: io::ErrorKind::StorageFull });
+    assert!(matches!(log.append(vec![sized(1)]).await, Err(LogError::Full)));
+    // Too large for this segment: the next thing that is written is another file.
+    log.append(vec![sized(2), sized(3)]).await.unwrap();
+    disk.note(Event::Acknowledged(2));
     let events = disk.events();
-    let mut dice = Dice::new(8);
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Create { .. })).count(), 2);
+    let written = numbers(&log, Vec::new()).await;
+    for seed in 0..10 {
+        check_every_moment(&events, &written, seed).await;
+    }
+}
+
+/// The power goes after each of the events.
+async fn check_every_moment(events: &[Event], written: &[u64], seed: u64) {
+    let mut dice = Dice::new(seed);
     for moment in 0..=events.len() {
         for _ in 0..OUTCOMES {
             let survivor = World::new();
             survive(&events[..moment], &survivor, &mut dice);
             let log = survivor.open().unwrap_or_else(|error| panic!("after {moment} events: {error}"));
-            check_survivor(&log, &events[..moment], &written).await;
+            check_survivor(&log, &events[..moment], written).await;
         }
     }
 }
