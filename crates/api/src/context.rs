@@ -191,7 +191,7 @@ impl Cx {
     /// Commits the beginning of an effect, durably. False: a call with the same id has begun it already, and nothing was
     /// done.
     pub async fn begin_effect(&self, mut batch: Batch, id: &str) -> Result<bool, ApiError> {
-        let begun = Key::new(Table::Invocations).text("effect").text(id);
+        let begun = begun_key(id);
         let expires = self.now().plus(INVOCATION_KEPT);
         batch.check(begun.clone(), Version::ABSENT);
         batch.put(begun.clone(), Vec::new());
@@ -201,6 +201,11 @@ impl Cx {
             Err(KvError::Conflict(key)) if key == begun => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether an effect with this id has begun.
+    pub async fn has_begun(&self, id: &str) -> Result<bool, ApiError> {
+        Ok(self.engine().kv.get(&begun_key(id)).await?.is_some())
     }
 
     /// Seals a secret for the store. `context` names the row and member it belongs to.
@@ -216,6 +221,11 @@ impl Cx {
 
 /// The status of an answer without a body.
 const NO_CONTENT: u16 = 204;
+
+/// Says that an effect has begun.
+fn begun_key(id: &str) -> Key {
+    Key::new(Table::Invocations).text("effect").text(id)
+}
 
 /// Of all that a repeat has in common with the first call.
 fn request_hash(method: &str, path_and_query: &str, body: &[u8]) -> u64 {

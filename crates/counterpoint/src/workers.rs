@@ -230,7 +230,8 @@ async fn retain(engine: Engine, kept: Duration, stop: CancellationToken) -> Resu
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
         wait = match retention.step(&engine).await {
             Ok(true) => RETENTION_STEP_EVERY,
-            Ok(false) | Err(KvError::Full) => RETENTION_PASS_EVERY,
+            Ok(false) => RETENTION_PASS_EVERY,
+            Err(KvError::Full) => SWEEP_EVERY,
             Err(error) => return Err(error.into()),
         };
     }

@@ -124,11 +124,12 @@ async fn deliver(
     if recipients.is_empty() {
         return Ok(Vec::new());
     }
-    if !cx.engine().queues.rows.may_write(&app.account) {
-        return Err(ApiError::too_many_requests(OUTBOX_FULL_RETRY_AFTER));
-    }
     let now = cx.now();
     let id = cx.effect_id();
+    // A repeat of a call that has written its pages finds out what became of them.
+    if !cx.engine().queues.rows.may_write(&app.account) && !cx.has_begun(&id).await? {
+        return Err(ApiError::too_many_requests(OUTBOX_FULL_RETRY_AFTER));
+    }
     let mut batch = Batch::default();
     let pages = put_direct(&mut batch, app, &id, serde_json::to_string(request)?, &recipients, now);
     let queue = pages.first().map(Page::queue);

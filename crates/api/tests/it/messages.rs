@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use api::{Options, Quotas};
 use aws_sdk_pinpoint::types::{
     AddressConfiguration, ChannelType, DefaultMessage, DeliveryStatus, DirectMessageConfiguration,
     EmailMessage, MessageRequest, SimpleEmail, SimpleEmailPart,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use store::tables::outbox::Lane;
 use tokio_util::sync::CancellationToken;
 
-use crate::sending::done;
+use crate::sending::{done, shop};
 use crate::support::{Background, World};
 
 /// What the provider was given.
@@ -317,4 +318,31 @@ async fn a_request_that_cannot_be_meant_is_refused_as_a_whole() {
     statuses.sort_unstable();
     assert_eq!(statuses, ["DUPLICATE", "SUCCESSFUL"]);
     assert_eq!(shop.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeat_finds_its_messages_when_they_have_filled_the_outbox() {
+    let quotas = Quotas { outbox_rows: Some(1), ..Quotas::default() };
+    let world = World::start_with(Options { throttle_scale: None, quotas }, |server| server).await;
+    let _projecting = world.projecting();
+    let (app, _) = shop(&world).await;
+    let path = format!("/v1/apps/{app}/messages");
+    let request = to_address(&json!({}), &email("x")).to_string();
+    let send = |invocation: &str| {
+        world.call("POST", &path).body(request.clone()).header("amz-sdk-invocation-id", invocation).send()
+    };
+    // Nobody sends until the outbox was found full.
+    let fill_and_repeat = async {
+        world.server.engine.queues.wait(Lane::Transactional).await;
+        let refuse_another = async {
+            send("other").await.assert_error(429, "TooManyRequestsException", "Too many requests");
+            sending(&world)
+        };
+        tokio::join!(send("one"), refuse_another)
+    };
+    let (first, (repeat, (mails, _sending))) = tokio::join!(send("one"), fill_and_repeat);
+    let result = |answer: &Value| answer["Result"]["ann@example.com"].clone();
+    assert_eq!(result(&first.json())["DeliveryStatus"], "SUCCESSFUL");
+    assert_eq!((repeat.status, result(&repeat.json())), (200, result(&first.json())));
+    assert_eq!(mails.lock().unwrap().len(), 1);
 }

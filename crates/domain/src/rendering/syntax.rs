@@ -14,6 +14,7 @@ pub(super) struct Parsed {
     pub(super) members: Vec<String>,
 }
 
+/// Reads a template.
 pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
     let mut parser = Parser {
         cursor: Cursor::new(source),
@@ -360,7 +361,7 @@ impl Parser<'_> {
         self.cursor.move_to(self.cursor.at() + rest.len() - after.len());
     }
 
-    /// Keeps the paths of a tag that name values from outside the template.
+    /// Keeps the paths of a tag that name values from outside the template, and the first names of all.
     fn collect_variables(&mut self) {
         for path in std::mem::take(&mut self.cursor.paths) {
             if path.len() > 0 {
