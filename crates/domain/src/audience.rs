@@ -5,6 +5,7 @@
 //! and the engine decides how to read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +14,19 @@ use crate::endpoints::{Endpoint, User};
 use crate::ids::{AccountId, AppId};
 use crate::time::Timestamp;
 
+mod changes;
 mod loaded;
 mod merge;
+mod names;
 mod removal;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use loaded::Loaded;
+pub use changes::Changes;
+pub use loaded::{Loaded, Recent};
 pub use merge::{Arrival, rows_named, touch, update};
+pub use names::CapturedNames;
 pub use removal::{block_attributes, delete_endpoint, delete_user};
 pub use rows::UPDATE_BYTES_MAX;
 
@@ -41,24 +46,37 @@ pub struct AppKey {
     pub app: AppId,
 }
 
+/// What one endpoint of an application holds at a time: two endpoints with one address are one recipient, however they spell
+/// it (spec/10 §3).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    pub channel: ChannelType,
+    pub folded: Arc<str>,
+}
+
+impl Address {
+    pub fn new(channel: ChannelType, address: &str) -> Self {
+        Self { channel, folded: channel.folded_address(address).into() }
+    }
+}
+
 /// A row of an application's audience.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Row {
     /// By folded endpoint id.
-    Endpoint(String),
-    User(String),
-    /// Which endpoint holds an address, folded.
-    Address(ChannelType, String),
+    Endpoint(Arc<str>),
+    User(Arc<str>),
+    /// Which endpoint holds an address.
+    Address(Address),
 }
 
 /// A row of an application's audience as the store has it, by what [`Row`] has; `None`: there is none.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "most are endpoints, and soon they are in their place")]
 pub enum Found {
-    Endpoint(String, Option<Endpoint>),
-    User(String, Option<User>),
+    Endpoint(Arc<str>, Option<Arc<Endpoint>>),
+    User(Arc<str>, Option<Arc<User>>),
     /// With the folded id of the endpoint that holds the address.
-    Address((ChannelType, String), Option<String>),
+    Address(Address, Option<Arc<str>>),
 }
 
 impl Row {
@@ -67,7 +85,7 @@ impl Row {
         match self {
             Self::Endpoint(id) => Found::Endpoint(id, None),
             Self::User(id) => Found::User(id, None),
-            Self::Address(channel, address) => Found::Address((channel, address), None),
+            Self::Address(address) => Found::Address(address, None),
         }
     }
 }
@@ -91,7 +109,7 @@ pub struct Summary {
     pub next_ordinal: u32,
     pub endpoints: u64,
     /// Every name that was captured and is not blocked since: the quota counts them (spec/10 §9).
-    pub names: BTreeSet<(AttributeKind, String)>,
+    pub names: CapturedNames,
     /// Globs given to `RemoveAttributes`: names that match are no longer captured (spec/97 C10).
     pub blocked: Blocked,
     /// The application was deleted: nothing is taken any more.
@@ -109,27 +127,35 @@ pub fn is_blocked(blocked: &Blocked, kind: AttributeKind, name: &str) -> bool {
 /// The loaded part of an application's audience.
 #[derive(Debug, Default)]
 pub struct Audience {
-    pub summary: Summary,
+    pub summary: Arc<Summary>,
     pub summary_dirty: bool,
     /// Names were captured or blocked.
     pub names_changed: bool,
     /// By folded endpoint id.
-    pub endpoints: Loaded<String, Endpoint>,
-    pub users: Loaded<String, User>,
-    /// (channel, folded address) → folded id of the endpoint that holds it.
-    pub addresses: Loaded<(ChannelType, String), String>,
+    pub endpoints: Loaded<Arc<str>, Arc<Endpoint>>,
+    pub users: Loaded<Arc<str>, Arc<User>>,
+    /// The folded id of the endpoint that holds an address.
+    pub addresses: Loaded<Address, Arc<str>>,
     /// Ordinal → instant of the latest activity, of the endpoints that were only touched: an update leaves its date in the
     /// endpoint itself.
     pub activity: HashMap<u32, Timestamp>,
     /// Ordinals given out by this batch, and to which folded ids.
-    pub new_ordinals: BTreeMap<u32, String>,
+    pub new_ordinals: BTreeMap<u32, Arc<str>>,
     /// Ordinals whose endpoints were deleted by this batch.
     pub deleted_ordinals: BTreeSet<u32>,
+    /// The position in the log whose state had the summary changed first.
+    summary_changed_at: u64,
 }
 
 impl Audience {
     pub fn new(summary: Summary) -> Self {
-        Self { summary, ..Self::default() }
+        Self { summary: Arc::new(summary), ..Self::default() }
+    }
+
+    /// The summary, to be changed.
+    pub fn summary_mut(&mut self) -> &mut Summary {
+        self.summary_dirty = true;
+        Arc::make_mut(&mut self.summary)
     }
 
     /// Rows in memory.
@@ -152,16 +178,20 @@ impl Audience {
         }
     }
 
-    /// After the commit that made the state that of `position`: what was written is clean, what was told is forgotten.
-    pub fn settle(&mut self, position: u64) {
-        self.summary_dirty = false;
-        self.names_changed = false;
-        self.endpoints.settle(position);
-        self.users.settle(position);
-        self.addresses.settle(position);
-        self.activity.clear();
-        self.new_ordinals.clear();
-        self.deleted_ordinals.clear();
+    /// Hands over what a step changed, to be committed as the state of `position`; what it only told is forgotten here.
+    pub fn settle(&mut self, position: u64) -> Changes {
+        let is_summary_changed = std::mem::take(&mut self.summary_dirty);
+        if is_summary_changed {
+            self.summary_changed_at = position;
+        }
+        let changes = Changes::of(self, position, is_summary_changed);
+        if self.summary.deleted {
+            // Nothing is taken any more, and the rows go without the projection.
+            self.endpoints = Loaded::default();
+            self.users = Loaded::default();
+            self.addresses = Loaded::default();
+        }
+        changes
     }
 
     /// The row is in memory.
@@ -169,7 +199,7 @@ impl Audience {
         match row {
             Row::Endpoint(id) => self.endpoints.is_loaded(id),
             Row::User(id) => self.users.is_loaded(id),
-            Row::Address(channel, address) => self.addresses.is_loaded(&(*channel, address.clone())),
+            Row::Address(address) => self.addresses.is_loaded(address),
         }
     }
 
@@ -180,35 +210,38 @@ impl Audience {
         self.addresses.forget(position);
     }
 
+    /// Whether nothing of it was changed after the state of `position`, of what has not been forgotten.
+    pub fn is_forgotten(&self, position: u64) -> bool {
+        self.rows() == 0 && self.summary_changed_at <= position
+    }
+
     pub(crate) fn endpoint(&self, folded: &str) -> Result<Option<&Endpoint>, NotLoaded> {
-        self.endpoints.find(folded, || Row::Endpoint(folded.to_owned()))
+        Ok(self.endpoints.find(folded, || Row::Endpoint(folded.into()))?.map(|endpoint| &**endpoint))
     }
 
     pub(crate) fn user(&self, id: &str) -> Result<Option<&User>, NotLoaded> {
-        self.users.find(id, || Row::User(id.to_owned()))
+        Ok(self.users.find(id, || Row::User(id.into()))?.map(|user| &**user))
     }
 
-    pub(crate) fn holder(&self, channel: ChannelType, address: &str) -> Result<Option<&str>, NotLoaded> {
-        let key = (channel, address.to_owned());
-        let holder = self.addresses.find(&key, || Row::Address(channel, address.to_owned()))?;
-        Ok(holder.map(String::as_str))
+    pub(crate) fn holder(&self, address: &Address) -> Result<Option<&Arc<str>>, NotLoaded> {
+        self.addresses.find(address, || Row::Address(address.clone()))
     }
 
-    pub(crate) fn put_endpoint(&mut self, folded: &str, value: Option<Endpoint>) {
+    pub(crate) fn put_endpoint(&mut self, folded: &Arc<str>, value: Option<Endpoint>) {
         let bytes = rows::endpoint(folded, value.as_ref());
-        self.endpoints.put(folded, value, bytes);
+        self.endpoints.put(folded, value.map(Arc::new), bytes);
     }
 
-    pub(crate) fn put_holder(&mut self, channel: ChannelType, address: &str, holder: Option<String>) {
-        let bytes = rows::address(holder.as_ref());
-        self.addresses.put(&(channel, address.to_owned()), holder, bytes);
+    pub(crate) fn put_holder(&mut self, address: &Address, holder: Option<Arc<str>>) {
+        let bytes = rows::address(holder.as_deref());
+        self.addresses.put(address, holder, bytes);
     }
 
     /// Writes a user; one without endpoints is not kept.
     pub(crate) fn put_user(&mut self, id: &str, user: User) {
         let value = (!user.endpoints.is_empty()).then_some(user);
         let bytes = rows::user(id, value.as_ref());
-        self.users.put(id, value, bytes);
+        self.users.put(&id.into(), value.map(Arc::new), bytes);
     }
 
     /// Ends the link between an endpoint and its user.
@@ -227,12 +260,9 @@ impl Audience {
     }
 }
 
-/// Under which key an endpoint's address is held: two endpoints with one address are one recipient, however they spell it
-/// (spec/10 §3).
-fn folded_address(endpoint: &Endpoint) -> Option<(ChannelType, String)> {
-    let channel = endpoint.channel_type?;
-    let address = endpoint.address.as_deref()?;
-    Some((channel, channel.folded_address(address)))
+/// Under which key an endpoint's address is held.
+fn folded_address(endpoint: &Endpoint) -> Option<Address> {
+    Some(Address::new(endpoint.channel_type?, endpoint.address.as_deref()?))
 }
 
 /// The holdout and treatment cohort of an endpoint, 0..99: fixed by application, endpoint id and creation time, so that a

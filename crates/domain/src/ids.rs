@@ -78,8 +78,11 @@ ids! {
 
 impl EndpointId {
     /// The form under which the endpoint is stored and compared: lower case.
-    pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+    pub fn folded(&self) -> Arc<str> {
+        match folded(&self.0) {
+            Cow::Borrowed(_) => Arc::clone(&self.0),
+            Cow::Owned(folded) => folded.into(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::audience::{AppKey, Audience, Summary};
+use domain::audience::{AppKey, Changes, Summary};
 use domain::endpoints::{Endpoint, User};
 use domain::time::Timestamp;
 use store::key::KeyRange;
@@ -139,17 +139,17 @@ impl Audiences {
     }
 
     /// Applies what a step of the projection changed.
-    pub(crate) fn apply(&self, app: &AppKey, audience: &Audience) {
+    pub(crate) fn apply(&self, app: &AppKey, changes: &Changes) {
         let slot = self.slot(app).unwrap_or_else(|| {
             let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
             let empty = || Arc::new(RwLock::new(State::Ready(Box::new(Index::new()))));
             Arc::clone(apps.entry(app.clone()).or_insert_with(empty))
         });
-        if audience.summary_dirty {
-            self.usage.set_endpoints(app, audience.summary.endpoints);
+        if changes.is_summary_changed {
+            self.usage.set_endpoints(app, changes.summary.endpoints);
         }
         let mut state = slot.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = changes(audience);
+        let changes = each(changes);
         match &mut *state {
             State::Building(pending) => pending.extend(changes.map(Pending::from)),
             State::Ready(index) => {
@@ -183,11 +183,13 @@ impl Audiences {
 }
 
 /// What a step changed: users before the endpoints that refer to them, removals before what may reuse their place.
-fn changes(audience: &Audience) -> impl Iterator<Item = Change<'_>> {
-    let users = audience.users.changed().map(|(id, user)| Change::User(id, user));
-    let removed = audience.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
-    let endpoints = audience.endpoints.changed().filter_map(|(_, endpoint)| endpoint).map(Change::Endpoint);
-    let touched = audience.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
+fn each(changes: &Changes) -> impl Iterator<Item = Change<'_>> {
+    let users = changes.users.iter().filter(|row| row.is_changed);
+    let users = users.map(|row| Change::User(&row.key, row.value.as_deref()));
+    let removed = changes.deleted_ordinals.iter().map(|ordinal| Change::EndpointRemoved(*ordinal));
+    let endpoints = changes.endpoints.iter().filter(|row| row.is_changed);
+    let endpoints = endpoints.filter_map(|row| row.value.as_deref()).map(Change::Endpoint);
+    let touched = changes.activity.iter().map(|(ordinal, at)| Change::Touched(*ordinal, *at));
     users.chain(removed).chain(endpoints).chain(touched)
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use domain::audience::{AppKey, Audience};
+use domain::audience::{AppKey, Changes};
 use domain::channels::ChannelType;
 use domain::endpoints::{ENDPOINT_BYTES_MAX, EndpointUpdate, USER_BYTES_MAX};
 use domain::hashes::HashedMap;
@@ -79,11 +79,11 @@ impl Contacts {
     }
 
     /// Remembers what a step of the projection read and wrote.
-    pub(crate) fn apply(&self, app: &AppKey, audience: &Audience) {
-        for (folded, endpoint) in audience.endpoints.recent() {
-            let Fingerprint { key, check } = contact(app, folded);
+    pub(crate) fn apply(&self, app: &AppKey, changes: &Changes) {
+        for row in &changes.endpoints {
+            let Fingerprint { key, check } = contact(app, &row.key);
             let mut contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(endpoint) = endpoint else {
+            let Some(endpoint) = &row.value else {
                 contacts.remove(&key);
                 continue;
             };
@@ -91,12 +91,12 @@ impl Contacts {
                 *contacts = HashedMap::default();
             }
             let user = endpoint.user_id.as_ref().map(UserId::as_str);
-            let loaded = user.and_then(|user| audience.users.get(user));
-            let user_bytes = match (user, loaded) {
-                (None, _) => 0,
-                (Some(_), Some(user)) => bytes(user.bytes()),
+            let loaded = endpoint.user_id.as_ref().map(|user| changes.user_bytes.get(user));
+            let user_bytes = match loaded {
+                None => 0,
+                Some(Some(loaded)) => bytes(*loaded),
                 // Not loaded, so not changed; as good as full where it is not known.
-                (Some(_), None) => contacts.get(&key).map_or(u16::MAX, |before| before.user_bytes),
+                Some(None) => contacts.get(&key).map_or(u16::MAX, |before| before.user_bytes),
             };
             let contact = Contact {
                 check,
@@ -110,7 +110,7 @@ impl Contacts {
             contacts.insert(key, contact);
         }
         // A user grows by any of its endpoints.
-        for user in audience.users.changed().filter_map(|(_, user)| user) {
+        for user in changes.users.iter().filter(|row| row.is_changed).filter_map(|row| row.value.as_ref()) {
             for folded in &user.endpoints {
                 let Fingerprint { key, .. } = contact(app, folded);
                 let mut contacts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);

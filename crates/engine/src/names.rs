@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::audience::{AppKey, Audience, Blocked, Summary, is_blocked};
+use domain::audience::{AppKey, Blocked, Changes, Summary, is_blocked};
 use domain::endpoints::EndpointUpdate;
 use domain::events::EventNames;
 use domain::names::NameHashes;
@@ -43,9 +43,9 @@ impl Names {
     }
 
     /// Remembers the names that a step of the projection captured or blocked, and those that were not told yet.
-    pub(crate) fn apply(&self, app: &AppKey, audience: &Audience) {
-        if audience.names_changed || self.of(app).attributes.is_none() {
-            let names = AttributeNames::new(&audience.summary);
+    pub(crate) fn apply(&self, app: &AppKey, changes: &Changes) {
+        if changes.are_names_changed || self.of(app).attributes.is_none() {
+            let names = AttributeNames::new(&changes.summary);
             self.change(app, |known| known.attributes = Some(Arc::new(names)));
         }
     }
@@ -81,7 +81,7 @@ impl AppNames {
 
 impl AttributeNames {
     fn new(summary: &Summary) -> Self {
-        let captured = summary.names.iter().map(|(kind, name)| (*kind as u8, name.as_str())).collect();
+        let captured = summary.names.iter().map(|(kind, name)| (kind as u8, name)).collect();
         Self { captured, blocked: summary.blocked.clone() }
     }
 }

@@ -14,13 +14,14 @@ use domain::ids::RequestId;
 use domain::records::{Body, Record};
 use store::kv::BATCH_BYTES_MAX;
 use store::tables::events::{Cursor, cursor_key};
-use store::value::{decode, encode};
-use store::{Batch, Durability, KvError, LogError, Position, Version};
+use store::value::decode;
+use store::{Durability, KvError, LogError, Position, Version};
 
 use crate::Engine;
 use crate::handle::SHARD;
 
 mod ahead;
+mod changed;
 mod events;
 mod fold;
 mod imports;
@@ -29,6 +30,8 @@ mod window;
 mod working;
 
 use ahead::{Prepared, ReadAhead, prepare};
+use changed::InFlight;
+use window::Mark;
 pub use window::Window;
 use working::Working;
 
@@ -82,6 +85,8 @@ pub struct Projector {
     cursor: Cursor,
     /// Of the cursor's row: nobody else may move it.
     cursor_version: Version,
+    /// The next record to fold: beyond the cursor while a step is being committed.
+    next: u64,
     /// What is read and not folded yet.
     records: VecDeque<Prepared>,
     /// `None`: records are read when a step needs them.
@@ -115,13 +120,14 @@ impl Projector {
                     tokio::task::yield_now().await;
                 }
             }
-            window.settle();
+            window.settle(window.mark());
         }
         engine.publish(Position(cursor.next), Vec::new());
         Ok(Self {
             engine,
             cursor,
             cursor_version,
+            next: cursor.next,
             records: VecDeque::new(),
             read_ahead: None,
             window,
@@ -133,33 +139,34 @@ impl Projector {
     /// From now on records are read and prepared by a task of their own.
     pub fn read_ahead(&mut self) {
         self.records = VecDeque::new();
-        self.read_ahead = Some(ReadAhead::start(self.engine.clone(), Position(self.cursor.next)));
+        self.read_ahead = Some(ReadAhead::start(self.engine.clone(), Position(self.next)));
     }
 
-    /// Folds the next records, if there are any. After [`KvError::Full`] it may be called again: the step that failed has left
-    /// nothing behind. After any other error the process must end.
+    /// Folds the next records, if there are any; when idle, everything that was folded is committed. After [`KvError::Full`] it
+    /// may be called again: what failed has left nothing behind. After any other error the process must end.
     pub async fn step(&mut self) -> Result<Step, ProjectError> {
-        if !self.fill(Position(self.cursor.next)).await? {
-            return Ok(Step::Idle);
-        }
-        match self.fold_and_commit().await {
-            Ok(state) => {
-                self.window.settle();
-                let refusals = self.working.publish(&self.engine, self.cursor.next, state);
-                self.engine.publish(Position(self.cursor.next), refusals);
-            }
+        match self.try_step().await {
             Err(ProjectError::Kv(KvError::Conflict(key))) => {
                 // Somebody else changed a row that a record refers to (a campaign was paused, say): decide again.
                 tracing::debug!(?key, "projection decides again after a conflict");
-                self.take_back();
+                self.take_back().await;
                 self.check_cursor().await?;
+                Ok(Step::Progress)
             }
             Err(error) => {
-                self.take_back();
-                return Err(error);
+                self.take_back().await;
+                Err(error)
             }
+            done => done,
         }
-        Ok(Step::Progress)
+    }
+
+    async fn try_step(&mut self) -> Result<Step, ProjectError> {
+        if self.fill(Position(self.next)).await? {
+            self.fold_and_hand_over().await?;
+            return Ok(Step::Progress);
+        }
+        Ok(if self.finish().await? { Step::Progress } else { Step::Idle })
     }
 
     /// Gives back the memory of a projection that has had nothing to do for a while.
@@ -179,10 +186,11 @@ impl Projector {
         Ok(!self.records.is_empty())
     }
 
-    /// Folds records until they are, or change, so much that a batch should hold no more, and commits. Answers of which state
-    /// rows may have been read that are still to be folded.
-    async fn fold_and_commit(&mut self) -> Result<u64, ProjectError> {
-        let mut next = self.cursor.next;
+    /// Folds records until they are, or change, so much that a batch should hold no more, and has that committed. A
+    /// projection that reads ahead folds the next ones meanwhile.
+    async fn fold_and_hand_over(&mut self) -> Result<(), ProjectError> {
+        let mut next = self.next;
+        // Rows that are still to be folded may have been read in this state.
         let mut state = next;
         let (mut bytes, mut bytes_since_yield) = (0, 0);
         while bytes < STEP_BYTES_MAX
@@ -202,14 +210,59 @@ impl Projector {
         }
         self.working.settle_counts(&self.engine).await?;
         let window_start = self.window.start().map_or(next, |start| start.0);
-        self.commit(Cursor { next, window_start }).await?;
-        Ok(state)
+        let changed = self.working.hand_over(Cursor { next, window_start }, state);
+        let mark = self.window.mark();
+        self.next = next;
+        self.finish().await?;
+        let durability = self.durability();
+        if self.read_ahead.is_some() {
+            let in_flight =
+                InFlight::start(self.engine.clone(), changed, mark, self.cursor_version, durability);
+            self.working.in_flight = Some(in_flight);
+        } else {
+            let cursor = changed.cursor;
+            let version = changed.commit(&self.engine, self.cursor_version, durability).await?;
+            self.settle(cursor, version, mark);
+        }
+        Ok(())
     }
 
-    /// Forgets what was folded since the last commit.
-    fn take_back(&mut self) {
+    /// Waits for the step that is being committed. False: there is none.
+    async fn finish(&mut self) -> Result<bool, ProjectError> {
+        if let Some(in_flight) = &mut self.working.in_flight {
+            in_flight.wait().await;
+        }
+        let Some(in_flight) = self.working.in_flight.take() else { return Ok(false) };
+        let (cursor, mark) = (in_flight.cursor, in_flight.mark);
+        let version = in_flight.outcome()?;
+        self.settle(cursor, version, mark);
+        Ok(true)
+    }
+
+    /// A step is in the state.
+    fn settle(&mut self, cursor: Cursor, version: Version, mark: Mark) {
+        self.cursor = cursor;
+        self.cursor_version = version;
+        self.window.settle(mark);
+    }
+
+    /// The log can replay what a crash loses, so most commits are buffered.
+    fn durability(&mut self) -> Durability {
+        self.steps_since_sync += 1;
+        if self.steps_since_sync < STEPS_BETWEEN_SYNCS {
+            return Durability::Buffered;
+        }
+        self.steps_since_sync = 0;
+        Durability::Durable
+    }
+
+    /// Forgets what was folded and is not in the state.
+    async fn take_back(&mut self) {
+        // Only to know where the state ends: that is reported already, or found again.
+        let _ = self.finish().await;
         self.window.take_back();
         self.working = Working::new(self.cursor.next);
+        self.next = self.cursor.next;
         self.records = VecDeque::new();
         if self.read_ahead.is_some() {
             self.read_ahead();
@@ -231,7 +284,7 @@ impl Projector {
         match &mut self.read_ahead {
             Some(ahead) if self.records.is_empty() => self.records = ahead.next().await?.into(),
             Some(_) => {}
-            None => self.engine.log.wait_beyond(SHARD, Position(self.cursor.next)).await?,
+            None => self.engine.log.wait_beyond(SHARD, Position(self.next)).await?,
         }
         Ok(())
     }
@@ -258,29 +311,15 @@ impl Projector {
         };
         match &parsed.body {
             Body::Events { json } | Body::EventsOfKnown { json } => folder.events(json).await?,
-            Body::Endpoints { items } => folder.endpoints(items, &updates).await?,
+            Body::Endpoints { items } => folder.endpoints(items, updates).await?,
             Body::EndpointDeleted { endpoint } => folder.delete_endpoint(endpoint).await?,
             Body::UserDeleted { user } => folder.delete_user(user).await?,
             Body::AttributesBlocked { kind, patterns } => folder.block_attributes(*kind, patterns),
             Body::AppDeleted => folder.delete_app(),
-            Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece, &updates).await?,
+            Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece, updates).await?,
             Body::Outcomes { outcomes } => folder.outcomes(outcomes).await?,
         }
         self.working.count_dirty(&app, dirty_bytes);
-        Ok(())
-    }
-
-    /// Commits the changed rows with the cursor. The log can replay what a crash loses, so most commits are buffered.
-    async fn commit(&mut self, cursor: Cursor) -> Result<(), KvError> {
-        let mut batch = Batch::default();
-        batch.check(cursor_key(SHARD), self.cursor_version);
-        self.working.write(&mut batch);
-        batch.put(cursor_key(SHARD), encode(&cursor));
-        let is_durable = self.steps_since_sync + 1 >= STEPS_BETWEEN_SYNCS;
-        let durability = if is_durable { Durability::Durable } else { Durability::Buffered };
-        self.cursor_version = self.engine.kv.commit(batch, durability).await?;
-        self.cursor = cursor;
-        self.steps_since_sync = if is_durable { 0 } else { self.steps_since_sync + 1 };
         Ok(())
     }
 }

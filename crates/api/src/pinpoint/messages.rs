@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::audience::AppKey;
-use domain::ids::{EndpointId, UserId};
+use domain::ids::UserId;
 use domain::messages::DirectRequest;
 use domain::records::SendStatus;
 use engine::dispatch::{DeliveryOutcome, delivery_id, put_direct};
@@ -44,7 +44,7 @@ pub(super) async fn send_messages(cx: Cx, input: SendMessagesRequest) -> Result<
     // The endpoint ids as they were sent are the keys of the answer.
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     for id in request.endpoints.keys() {
-        let folded = EndpointId::new(id).folded();
+        let folded = domain::ids::folded(id).into_owned();
         if named.insert(folded.clone(), id.clone()).is_none() {
             recipients.push(Recipient::Endpoint { endpoint: folded, user: None });
         }
@@ -93,7 +93,7 @@ pub(super) async fn send_users_messages(
             result.entry(user_id.clone()).or_default().insert(user_id.clone(), no_endpoints());
         }
         recipients.extend(endpoints.iter().map(|endpoint| Recipient::Endpoint {
-            endpoint: endpoint.id.folded(),
+            endpoint: endpoint.id.folded().as_ref().to_owned(),
             user: Some(user_id.clone()),
         }));
     }

@@ -1,6 +1,7 @@
 //! Rows of one kind in memory, and which of them were loaded or changed since the last commit.
 //!
-//! A list of those is kept beside the rows: a commit of a hundred rows does not walk over the fifty thousand in memory.
+//! A list of those is kept beside the rows: a commit of a hundred rows does not walk over the fifty thousand in memory. Values
+//! are cheap to clone: what a step changed is handed over to be committed while the next step reads it here.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -21,6 +22,16 @@ struct Slot<V> {
     changed_at: u64,
 }
 
+/// A row that a step loaded or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recent<K, V> {
+    pub key: K,
+    /// `None`: there is none, or no more.
+    pub value: Option<V>,
+    /// It is to be written.
+    pub is_changed: bool,
+}
+
 /// Rows of one kind by key.
 #[derive(Debug)]
 pub struct Loaded<K, V> {
@@ -36,7 +47,7 @@ impl<K, V> Default for Loaded<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> Loaded<K, V> {
     /// Rows in memory, those included that are known not to exist.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -87,22 +98,18 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
     }
 
     /// Changes a row, which then has about so many bytes.
-    pub(super) fn put<Q>(&mut self, key: &Q, value: Option<V>, bytes: usize)
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
+    pub(super) fn put(&mut self, key: &K, value: Option<V>, bytes: usize) {
         self.dirty_bytes += bytes;
         let Some(slot) = self.slots.get_mut(key) else {
-            self.recent.push(key.to_owned());
+            self.recent.push(key.clone());
             let slot = Slot { value, dirty_bytes: Some(bytes), is_recent: true, changed_at: 0 };
-            self.slots.insert(key.to_owned(), slot);
+            self.slots.insert(key.clone(), slot);
             return;
         };
         slot.value = value;
         self.dirty_bytes -= slot.dirty_bytes.replace(bytes).unwrap_or(0);
         if !std::mem::replace(&mut slot.is_recent, true) {
-            self.recent.push(key.to_owned());
+            self.recent.push(key.clone());
         }
     }
 
@@ -111,33 +118,21 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
         self.dirty_bytes
     }
 
-    /// What changed since the last commit.
-    pub fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
-        self.listed()
-            .filter(|(_, slot)| slot.dirty_bytes.is_some())
-            .map(|(key, slot)| (key, slot.value.as_ref()))
-    }
-
-    /// What was loaded or changed since the last commit.
-    pub fn recent(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
-        self.listed().map(|(key, slot)| (key, slot.value.as_ref()))
-    }
-
-    fn listed(&self) -> impl Iterator<Item = (&K, &Slot<V>)> {
-        self.recent.iter().filter_map(|key| Some((key, self.slots.get(key)?)))
-    }
-
-    /// After the commit that made the state that of `position`: nothing is to be written.
-    pub(super) fn settle(&mut self, position: u64) {
+    /// Hands over what was loaded or changed since the last time, in the order in which that happened first. From here on the
+    /// changed rows count as those of the state of `position`, and nothing is to be written.
+    pub(super) fn settle(&mut self, position: u64) -> Vec<Recent<K, V>> {
+        let mut recent = Vec::with_capacity(self.recent.len());
         for key in self.recent.drain(..) {
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.is_recent = false;
-                if slot.dirty_bytes.take().is_some() {
-                    slot.changed_at = position;
-                }
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            slot.is_recent = false;
+            let is_changed = slot.dirty_bytes.take().is_some();
+            if is_changed {
+                slot.changed_at = position;
             }
+            recent.push(Recent { key, value: slot.value.clone(), is_changed });
         }
         self.dirty_bytes = 0;
+        recent
     }
 
     /// Forgets the rows that were not changed after the state of `position`; none may be waiting to be written.
@@ -154,39 +149,39 @@ impl<K: Clone + Eq + Hash, V> Loaded<K, V> {
 mod tests {
     use super::*;
 
+    fn settled(rows: &mut Loaded<&'static str, u8>) -> Vec<(&'static str, Option<u8>, bool)> {
+        rows.settle(7).into_iter().map(|row| (row.key, row.value, row.is_changed)).collect()
+    }
+
     #[test]
     fn what_was_loaded_or_changed_is_listed_once_until_it_is_settled() {
-        let mut rows: Loaded<String, u8> = Loaded::default();
-        rows.load("a".to_owned(), Some(1));
-        rows.load("b".to_owned(), None);
-        rows.put("b", Some(2), 10);
-        rows.put("c", Some(3), 20);
-        rows.put("c", None, 5);
-        let recent: Vec<_> = rows.recent().map(|(key, value)| (key.as_str(), value.copied())).collect();
-        assert_eq!(recent, [("a", Some(1)), ("b", Some(2)), ("c", None)]);
-        let changed: Vec<_> = rows.changed().map(|(key, value)| (key.as_str(), value.copied())).collect();
-        assert_eq!(changed, [("b", Some(2)), ("c", None)]);
+        let mut rows: Loaded<&str, u8> = Loaded::default();
+        rows.load("a", Some(1));
+        rows.load("b", None);
+        rows.put(&"b", Some(2), 10);
+        rows.put(&"c", Some(3), 20);
+        rows.put(&"c", None, 5);
         assert_eq!((rows.dirty_bytes(), rows.len()), (15, 3));
-        rows.settle(7);
-        assert_eq!((rows.recent().count(), rows.changed().count(), rows.dirty_bytes()), (0, 0, 0));
-        rows.put("a", Some(4), 7);
-        rows.put("a", Some(5), 8);
-        let changed: Vec<_> = rows.changed().map(|(key, value)| (key.as_str(), value.copied())).collect();
-        assert_eq!((changed.as_slice(), rows.dirty_bytes()), (&[("a", Some(5))][..], 8));
+        assert_eq!(settled(&mut rows), [("a", Some(1), false), ("b", Some(2), true), ("c", None, true)]);
+        assert_eq!((settled(&mut rows).len(), rows.dirty_bytes()), (0, 0));
+        rows.put(&"a", Some(4), 7);
+        rows.put(&"a", Some(5), 8);
+        assert_eq!(rows.dirty_bytes(), 8);
+        assert_eq!(settled(&mut rows), [("a", Some(5), true)]);
         assert!(rows.is_loaded("c") && rows.get("c").is_none() && !rows.is_loaded("d"));
     }
 
     #[test]
     fn rows_that_changed_lately_are_kept_and_win_over_what_was_read_before() {
-        let mut rows: Loaded<String, u8> = Loaded::default();
-        rows.load("read".to_owned(), Some(1));
-        rows.put("early", Some(2), 1);
+        let mut rows: Loaded<&str, u8> = Loaded::default();
+        rows.load("read", Some(1));
+        rows.put(&"early", Some(2), 1);
         rows.settle(10);
-        rows.put("late", Some(3), 1);
+        rows.put(&"late", Some(3), 1);
         rows.settle(11);
         rows.forget(10);
         assert_eq!((rows.len(), rows.get("late")), (1, Some(&3)));
-        rows.load("late".to_owned(), Some(9));
+        rows.load("late", Some(9));
         assert_eq!(rows.get("late"), Some(&3));
         rows.forget(11);
         assert!(rows.is_empty());

@@ -1,10 +1,11 @@
 //! An update merged into an endpoint (spec/10-endpoints-users.md §2, §3, §6).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{
-    ATTRIBUTE_NAMES_MAX, AppKey, AttributeKind, Audience, NotLoaded, Row, TOO_MANY_ENDPOINTS, cohort,
-    folded_address, is_blocked,
+    ATTRIBUTE_NAMES_MAX, Address, AppKey, AttributeKind, Audience, NotLoaded, Row, TOO_MANY_ENDPOINTS,
+    cohort, folded_address, is_blocked,
 };
 use crate::channels::ChannelType;
 use crate::endpoints::{
@@ -37,15 +38,16 @@ pub fn touch(
         audience.touch(ordinal, arrival.at);
         return Ok(Ok(()));
     }
-    update(audience, key, id, &EndpointUpdate::default(), arrival)
+    update(audience, key, id, &mut EndpointUpdate::default(), arrival)
 }
 
-/// Applies an update to the endpoint `id`, or refuses it as a whole with the text that the client reads.
+/// Applies an update to the endpoint `id`, or refuses it as a whole with the text that the client reads. What is merged is
+/// taken out of the update; with [`NotLoaded`] it is as it was.
 pub fn update(
     audience: &mut Audience,
     key: &AppKey,
     id: &EndpointId,
-    update: &EndpointUpdate,
+    update: &mut EndpointUpdate,
     arrival: &Arrival,
 ) -> Result<Result<(), Invalid>, NotLoaded> {
     if audience.summary.deleted {
@@ -56,7 +58,7 @@ pub fn update(
     if existing.is_none() && !arrival.may_create {
         return Ok(Err(Invalid::new(TOO_MANY_ENDPOINTS)));
     }
-    require_rows(audience, existing, update)?;
+    require_rows(audience, &folded, existing, update)?;
     let existing = existing.cloned();
     let plan = match plan(audience, key, id, &folded, existing, update, arrival)? {
         Ok(plan) => plan,
@@ -70,38 +72,49 @@ pub fn update(
 /// merged, and together, to save rounds.
 fn require_rows(
     audience: &Audience,
+    folded: &str,
     existing: Option<&Endpoint>,
     update: &EndpointUpdate,
 ) -> Result<(), NotLoaded> {
     let old_user = existing.and_then(|endpoint| endpoint.user_id.as_ref()).map(UserId::as_str);
     let sent_user = update.user.as_ref().and_then(|user| user.user_id.as_deref()).filter(|id| !id.is_empty());
-    let users = old_user.into_iter().chain(sent_user).map(|id| Row::User(id.to_owned()));
+    let users = old_user.into_iter().chain(sent_user).filter(|id| !audience.users.is_loaded(*id));
+    let users = users.map(|id| Row::User(id.into()));
     let old_address = existing.and_then(held_address);
     let claimed = claimed_address(existing, update);
     let addresses =
         old_address.iter().chain(claimed.iter().filter(|claimed| old_address.as_ref() != Some(claimed)));
-    let addresses = addresses.map(|(channel, address)| Row::Address(*channel, address.clone()));
-    let missing: Vec<Row> = users.chain(addresses).filter(|row| !audience.is_loaded(row)).collect();
+    let addresses = addresses.filter(|address| !audience.addresses.is_loaded(*address));
+    let missing: Vec<Row> = users.chain(addresses.cloned().map(Row::Address)).collect();
     if !missing.is_empty() {
         return Err(NotLoaded(missing));
     }
-    if let Some((channel, address)) = claimed
-        && let Some(holder) = audience.holder(channel, &address)?
+    if let Some(address) = claimed
+        && let Some(holder) = audience.holder(&address)?
     {
         audience.endpoint(holder)?;
     }
-    Ok(())
+    // Whoever gives way to a user's 16th endpoint is one of the others.
+    let user =
+        if update.user.as_ref().is_some_and(|user| user.user_id.is_some()) { sent_user } else { old_user };
+    let Some(user) = user.map(|id| audience.user(id)).transpose()?.flatten() else { return Ok(()) };
+    if user.endpoints.len() < ENDPOINTS_PER_USER_MAX || user.endpoints.contains(folded) {
+        return Ok(());
+    }
+    let others = user.endpoints.iter().filter(|other| !audience.endpoints.is_loaded(other.as_str()));
+    let missing: Vec<Row> = others.map(|other| Row::Endpoint(other.as_str().into())).collect();
+    if missing.is_empty() { Ok(()) } else { Err(NotLoaded(missing)) }
 }
 
 /// The address that the endpoint will claim once the update is merged.
-fn claimed_address(existing: Option<&Endpoint>, update: &EndpointUpdate) -> Option<(ChannelType, String)> {
+fn claimed_address(existing: Option<&Endpoint>, update: &EndpointUpdate) -> Option<Address> {
     if update.endpoint_status == Some(EndpointStatus::Inactive) {
         return None;
     }
     let channel = update.channel_type.or(existing.and_then(|endpoint| endpoint.channel_type))?;
     let kept = existing.and_then(|endpoint| endpoint.address.as_deref());
     let address = update.address.as_deref().or(kept).filter(|address| !address.is_empty())?;
-    Some((channel, channel.folded_address(address)))
+    Some(Address::new(channel, address))
 }
 
 /// Rows that an update needs for all that is known before its endpoint is read: the endpoint itself, the user and the address
@@ -109,9 +122,9 @@ fn claimed_address(existing: Option<&Endpoint>, update: &EndpointUpdate) -> Opti
 pub fn rows_named(endpoint_id: &str, update: &EndpointUpdate) -> Vec<Row> {
     let sent_user = update.user.as_ref().and_then(|user| user.user_id.as_deref()).filter(|id| !id.is_empty());
     let claimed = claimed_address(None, update);
-    std::iter::once(Row::Endpoint(folded(endpoint_id).into_owned()))
-        .chain(sent_user.map(|id| Row::User(id.to_owned())))
-        .chain(claimed.map(|(channel, address)| Row::Address(channel, address)))
+    std::iter::once(Row::Endpoint(folded(endpoint_id).into()))
+        .chain(sent_user.map(|id| Row::User(id.into())))
+        .chain(claimed.map(Row::Address))
         .collect()
 }
 
@@ -120,7 +133,7 @@ struct Plan {
     endpoint: Endpoint,
     is_new: bool,
     old_user: Option<UserId>,
-    old_address: Option<(ChannelType, String)>,
+    old_address: Option<Address>,
     /// For the user, if there is one.
     user_attributes: BTreeMap<String, Values>,
     /// The user's endpoint that gives way to this one.
@@ -132,9 +145,9 @@ fn plan(
     audience: &Audience,
     key: &AppKey,
     id: &EndpointId,
-    folded: &str,
+    folded: &Arc<str>,
     existing: Option<Endpoint>,
-    update: &EndpointUpdate,
+    update: &mut EndpointUpdate,
     arrival: &Arrival,
 ) -> Result<Result<Plan, Invalid>, NotLoaded> {
     let is_new = existing.is_none();
@@ -181,15 +194,15 @@ fn fresh(audience: &Audience, key: &AppKey, id: &EndpointId, folded: &str, arriv
 }
 
 /// The address that an endpoint claims: only an active one does.
-fn held_address(endpoint: &Endpoint) -> Option<(ChannelType, String)> {
+fn held_address(endpoint: &Endpoint) -> Option<Address> {
     if endpoint.status == EndpointStatus::Active { folded_address(endpoint) } else { None }
 }
 
-/// Merges members; returns the user attributes to merge into the user.
+/// Moves members into the endpoint; returns the user attributes to merge into the user.
 fn merge(
     audience: &Audience,
     endpoint: &mut Endpoint,
-    update: &EndpointUpdate,
+    update: &mut EndpointUpdate,
     arrival: &Arrival,
     new_names: &mut Vec<(AttributeKind, String)>,
 ) -> BTreeMap<String, Values> {
@@ -212,37 +225,33 @@ fn merge(
         if is_blocked(&audience.summary.blocked, kind, name) {
             return false;
         }
-        let name = (kind, name.to_owned());
-        if !audience.summary.names.contains(&name) && !new_names.contains(&name) {
-            new_names.push(name);
+        let is_new = !audience.summary.names.contains(kind, name);
+        if is_new && !new_names.iter().any(|(of, other)| *of == kind && other == name) {
+            new_names.push((kind, name.to_owned()));
         }
         true
     };
-    for (name, values) in attributes.iter().flatten() {
+    let mut attributes = attributes.take().unwrap_or_default();
+    attributes.retain(|name, values| {
         if values.is_empty() {
             endpoint.attributes.remove(name);
-        } else if capture(AttributeKind::Endpoint, name) {
-            endpoint.attributes.insert(name.clone(), values.clone());
         }
-    }
-    for (name, value) in metrics.iter().flatten() {
-        if capture(AttributeKind::Metric, name) {
-            endpoint.metrics.insert(name.clone(), *value);
-        }
-    }
+        !values.is_empty() && capture(AttributeKind::Endpoint, name)
+    });
+    put_all(&mut endpoint.attributes, attributes);
+    let mut metrics = metrics.take().unwrap_or_default();
+    metrics.retain(|name, _| capture(AttributeKind::Metric, name));
+    put_all(&mut endpoint.metrics, metrics);
     let mut user_attributes = BTreeMap::new();
     if let Some(user) = user {
-        for (name, values) in user.user_attributes.iter().flatten() {
-            if values.is_empty() || capture(AttributeKind::User, name) {
-                user_attributes.insert(name.clone(), values.clone());
-            }
-        }
+        user_attributes = user.user_attributes.take().unwrap_or_default();
+        user_attributes.retain(|name, values| values.is_empty() || capture(AttributeKind::User, name));
         if let Some(id) = &user.user_id {
             endpoint.user_id = (!id.is_empty()).then(|| UserId::new(id));
         }
     }
-    if let Some(address) = address {
-        endpoint.address = (!address.is_empty()).then(|| address.clone());
+    if let Some(address) = address.take() {
+        endpoint.address = (!address.is_empty()).then_some(address);
     }
     endpoint.channel_type = channel_type.or(endpoint.channel_type);
     endpoint.status = endpoint_status.unwrap_or(EndpointStatus::Active);
@@ -258,33 +267,42 @@ fn merge(
     user_attributes
 }
 
-fn replace<T: Clone>(kept: &mut Option<T>, sent: Option<&T>) {
-    if let Some(sent) = sent {
-        *kept = Some(sent.clone());
+/// Moves entries; a map that is empty takes the other as it is.
+fn put_all<V>(kept: &mut BTreeMap<String, V>, sent: BTreeMap<String, V>) {
+    if kept.is_empty() {
+        *kept = sent;
+    } else {
+        kept.extend(sent);
     }
 }
 
-fn merge_demographic(kept: &mut Demographic, sent: &Demographic) {
-    let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } =
-        sent;
-    replace(&mut kept.app_version, app_version.as_ref());
-    replace(&mut kept.locale, locale.as_ref());
-    replace(&mut kept.make, make.as_ref());
-    replace(&mut kept.model, model.as_ref());
-    replace(&mut kept.model_version, model_version.as_ref());
-    replace(&mut kept.platform, platform.as_ref());
-    replace(&mut kept.platform_version, platform_version.as_ref());
-    replace(&mut kept.timezone, timezone.as_ref());
+fn replace<T>(kept: &mut Option<T>, sent: &mut Option<T>) {
+    if sent.is_some() {
+        *kept = sent.take();
+    }
 }
 
-fn merge_location(kept: &mut Location, sent: &Location) {
+fn merge_demographic(kept: &mut Demographic, sent: &mut Demographic) {
+    let Demographic { app_version, locale, make, model, model_version, platform, platform_version, timezone } =
+        sent;
+    replace(&mut kept.app_version, app_version);
+    replace(&mut kept.locale, locale);
+    replace(&mut kept.make, make);
+    replace(&mut kept.model, model);
+    replace(&mut kept.model_version, model_version);
+    replace(&mut kept.platform, platform);
+    replace(&mut kept.platform_version, platform_version);
+    replace(&mut kept.timezone, timezone);
+}
+
+fn merge_location(kept: &mut Location, sent: &mut Location) {
     let Location { city, country, latitude, longitude, postal_code, region } = sent;
-    replace(&mut kept.city, city.as_ref());
-    replace(&mut kept.country, country.as_ref());
-    replace(&mut kept.latitude, latitude.as_ref());
-    replace(&mut kept.longitude, longitude.as_ref());
-    replace(&mut kept.postal_code, postal_code.as_ref());
-    replace(&mut kept.region, region.as_ref());
+    replace(&mut kept.city, city);
+    replace(&mut kept.country, country);
+    replace(&mut kept.latitude, latitude);
+    replace(&mut kept.longitude, longitude);
+    replace(&mut kept.postal_code, postal_code);
+    replace(&mut kept.region, region);
 }
 
 /// What makes the merged endpoint unacceptable (spec/97 §6.2 has the texts).
@@ -346,15 +364,6 @@ fn displaced(
     if !endpoint.channel_type.is_some_and(ChannelType::gives_way) {
         return Ok(Err(refusal));
     }
-    let missing: Vec<Row> = user
-        .endpoints
-        .iter()
-        .map(|other| Row::Endpoint(other.clone()))
-        .filter(|row| !audience.is_loaded(row))
-        .collect();
-    if !missing.is_empty() {
-        return Err(NotLoaded(missing));
-    }
     let mut oldest: Option<(Timestamp, &String)> = None;
     for other_id in &user.endpoints {
         let Some(other) = audience.endpoint(other_id)? else { continue };
@@ -368,16 +377,15 @@ fn displaced(
 
 impl Plan {
     /// Writes what was planned. Everything it reads was loaded by [`plan`].
-    fn carry_out(mut self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
+    fn carry_out(mut self, audience: &mut Audience, folded: &Arc<str>) -> Result<(), NotLoaded> {
         if self.is_new {
-            audience.new_ordinals.insert(self.endpoint.ordinal, folded.to_owned());
-            audience.summary.next_ordinal += 1;
-            audience.summary.endpoints += 1;
-            audience.summary_dirty = true;
+            audience.new_ordinals.insert(self.endpoint.ordinal, Arc::clone(folded));
+            let summary = audience.summary_mut();
+            summary.next_ordinal += 1;
+            summary.endpoints += 1;
         }
         if !self.new_names.is_empty() {
-            audience.summary.names.extend(self.new_names.drain(..));
-            audience.summary_dirty = true;
+            audience.summary_mut().names.extend(self.new_names.drain(..));
             audience.names_changed = true;
         }
         self.hand_over_address(audience, folded)?;
@@ -388,7 +396,7 @@ impl Plan {
                 audience.unlink(&displaced, user.as_str())?;
             }
             other.status = EndpointStatus::Inactive;
-            audience.put_endpoint(&displaced, Some(other));
+            audience.put_endpoint(&displaced.as_str().into(), Some(other));
         }
         self.link_user(audience, folded)?;
         audience.put_endpoint(folded, Some(self.endpoint));
@@ -396,17 +404,17 @@ impl Plan {
     }
 
     /// The address rule: who claims an address makes its former holder inactive (spec/10 §3).
-    fn hand_over_address(&self, audience: &mut Audience, folded: &str) -> Result<(), NotLoaded> {
+    fn hand_over_address(&self, audience: &mut Audience, folded: &Arc<str>) -> Result<(), NotLoaded> {
         let claimed = held_address(&self.endpoint);
-        if let Some((channel, address)) = &self.old_address
+        if let Some(address) = &self.old_address
             && claimed.as_ref() != self.old_address.as_ref()
-            && audience.holder(*channel, address)? == Some(folded)
+            && audience.holder(address)? == Some(folded)
         {
-            audience.put_holder(*channel, address, None);
+            audience.put_holder(address, None);
         }
-        let Some((channel, address)) = claimed else { return Ok(()) };
-        let holder = audience.holder(channel, &address)?.map(str::to_owned);
-        if holder.as_deref() == Some(folded) {
+        let Some(address) = claimed else { return Ok(()) };
+        let holder = audience.holder(&address)?.cloned();
+        if holder.as_ref() == Some(folded) {
             return Ok(());
         }
         if let Some(holder) = holder
@@ -415,7 +423,7 @@ impl Plan {
             other.status = EndpointStatus::Inactive;
             audience.put_endpoint(&holder, Some(other));
         }
-        audience.put_holder(channel, &address, Some(folded.to_owned()));
+        audience.put_holder(&address, Some(Arc::clone(folded)));
         Ok(())
     }
 

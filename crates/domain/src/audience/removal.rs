@@ -1,12 +1,13 @@
 //! Endpoints, users and attribute names that go (spec/10-endpoints-users.md §6, §7).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{AttributeKind, Audience, BLOCKED_BYTES_MAX, NotLoaded, Row, folded_address, glob_matches};
 use crate::endpoints::{Endpoint, Invalid};
 
 /// Removes an endpoint, its link and its claim on an address. Answers what was removed; `None` if there was none.
-pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<Endpoint>, NotLoaded> {
+pub fn delete_endpoint(audience: &mut Audience, folded: &Arc<str>) -> Result<Option<Endpoint>, NotLoaded> {
     if audience.summary.deleted {
         return Ok(None);
     }
@@ -14,10 +15,10 @@ pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<E
     let address = folded_address(&endpoint);
     let mut missing = Vec::new();
     if let Some(user) = &endpoint.user_id {
-        missing.push(Row::User(user.as_str().to_owned()));
+        missing.push(Row::User(user.as_str().into()));
     }
-    if let Some((channel, address)) = &address {
-        missing.push(Row::Address(*channel, address.clone()));
+    if let Some(address) = &address {
+        missing.push(Row::Address(address.clone()));
     }
     missing.retain(|row| !audience.is_loaded(row));
     if !missing.is_empty() {
@@ -26,13 +27,13 @@ pub fn delete_endpoint(audience: &mut Audience, folded: &str) -> Result<Option<E
     if let Some(user) = &endpoint.user_id {
         audience.unlink(folded, user.as_str())?;
     }
-    if let Some((channel, address)) = &address
-        && audience.holder(*channel, address)? == Some(folded)
+    if let Some(address) = &address
+        && audience.holder(address)? == Some(folded)
     {
-        audience.put_holder(*channel, address, None);
+        audience.put_holder(address, None);
     }
-    audience.summary.endpoints = audience.summary.endpoints.saturating_sub(1);
-    audience.summary_dirty = true;
+    let summary = audience.summary_mut();
+    summary.endpoints = summary.endpoints.saturating_sub(1);
     audience.activity.remove(&endpoint.ordinal);
     audience.deleted_ordinals.insert(endpoint.ordinal);
     audience.put_endpoint(folded, None);
@@ -48,7 +49,7 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     let missing: Vec<Row> = user
         .endpoints
         .iter()
-        .map(|id| Row::Endpoint(id.clone()))
+        .map(|id| Row::Endpoint(id.as_str().into()))
         .filter(|row| !audience.is_loaded(row))
         .collect();
     if !missing.is_empty() {
@@ -57,9 +58,9 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     let mut missing = Vec::new();
     for id in &user.endpoints {
         if let Some(endpoint) = audience.endpoint(id)?
-            && let Some((channel, address)) = folded_address(endpoint)
+            && let Some(address) = folded_address(endpoint)
         {
-            missing.push(Row::Address(channel, address));
+            missing.push(Row::Address(address));
         }
     }
     missing.retain(|row| !audience.is_loaded(row));
@@ -67,7 +68,7 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
         return Err(NotLoaded(missing));
     }
     for id in &user.endpoints {
-        delete_endpoint(audience, id)?;
+        delete_endpoint(audience, &id.as_str().into())?;
     }
     Ok(user.endpoints.len())
 }
@@ -92,9 +93,9 @@ pub fn block_attributes(
         return Err(Invalid::new(message));
     }
     let is_blocked = |name: &str| patterns.iter().any(|pattern| glob_matches(pattern, name));
-    audience.summary.names.retain(|(of, name)| *of != kind || !is_blocked(name));
+    let summary = audience.summary_mut();
+    summary.names.retain(kind, |name| !is_blocked(name));
+    summary.blocked.entry(kind).or_default().extend(patterns.iter().cloned());
     audience.names_changed = true;
-    audience.summary.blocked.entry(kind).or_default().extend(patterns.iter().cloned());
-    audience.summary_dirty = true;
     Ok(())
 }

@@ -14,7 +14,8 @@ const ROW_BYTES: usize = 512;
 const LENGTH_BYTES: usize = 2;
 
 pub(super) fn summary(summary: &Summary) -> usize {
-    let names = summary.names.iter().map(|(_, name)| name).chain(summary.blocked.values().flatten());
+    let names = summary.names.iter().map(|(_, name)| name);
+    let names = names.chain(summary.blocked.values().flatten().map(String::as_str));
     ROW_BYTES + names.map(|name| name.len() + LENGTH_BYTES).sum::<usize>()
 }
 
@@ -40,9 +41,9 @@ pub(super) fn user(id: &str, value: Option<&User>) -> usize {
     ROW_BYTES + id.len() + value
 }
 
-pub(super) fn address(holder: Option<&String>) -> usize {
+pub(super) fn address(holder: Option<&str>) -> usize {
     // A long address is keyed by its hash.
-    2 * ROW_BYTES + holder.map_or(0, String::len)
+    2 * ROW_BYTES + holder.map_or(0, str::len)
 }
 
 /// Lengths of the texts of attributes.

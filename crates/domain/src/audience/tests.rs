@@ -28,7 +28,7 @@ impl World {
         let parsed = EndpointUpdate::parse(json)?;
         parsed.check()?;
         let arrival = self.arrival();
-        self.fold(|audience, key| update(audience, key, &EndpointId::new(id), &parsed, &arrival))
+        self.fold(|audience, key| update(audience, key, &EndpointId::new(id), &mut parsed.clone(), &arrival))
     }
 
     fn touch(&mut self, id: &str) -> Result<(), Invalid> {
@@ -61,7 +61,7 @@ impl World {
     fn show(&self, id: &str) -> serde_json::Value {
         let endpoint = self.get(id);
         let user = endpoint.user_id.as_ref().and_then(|user| self.audience.users.get(user.as_str()));
-        document(&self.key.app, endpoint, user)
+        document(&self.key.app, endpoint, user.map(|user| &**user))
     }
 }
 
@@ -166,9 +166,9 @@ fn mail_addresses_are_claimed_in_any_case_and_shown_as_sent() {
     world.update("b", r#"{"Address":"ANN@example.com"}"#).unwrap();
     assert_eq!(world.get("b").status, EndpointStatus::Active);
     assert_eq!(world.audience.addresses.len(), 1);
-    delete_endpoint(&mut world.audience, "b").unwrap().unwrap();
+    delete_endpoint(&mut world.audience, &"b".into()).unwrap().unwrap();
     assert!(
-        world.audience.addresses.changed().all(|(_, holder)| holder.is_none()),
+        world.audience.settle(1).addresses.iter().all(|row| row.value.is_none()),
         "nobody holds it any more"
     );
     // A device's token is another one in other letters.
@@ -297,12 +297,12 @@ fn deleting_frees_the_address_and_the_user() {
     let mut world = World::new();
     world.update("a", r#"{"Address":"1","ChannelType":"SMS","User":{"UserId":"u"}}"#).unwrap();
     world.update("b", r#"{"Address":"2","ChannelType":"SMS","User":{"UserId":"u"}}"#).unwrap();
-    let removed = delete_endpoint(&mut world.audience, "a").unwrap().unwrap();
+    let removed = delete_endpoint(&mut world.audience, &"a".into()).unwrap().unwrap();
     assert_eq!(removed.id.as_str(), "a");
-    assert_eq!(delete_endpoint(&mut world.audience, "a").unwrap(), None);
+    assert_eq!(delete_endpoint(&mut world.audience, &"a".into()).unwrap(), None);
     assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 1);
     assert!(world.audience.users.is_loaded("u") && world.audience.users.get("u").is_none());
-    assert!(world.audience.addresses.changed().all(|(_, holder)| holder.is_none()));
+    assert!(world.audience.settle(1).addresses.iter().all(|row| row.value.is_none()));
     assert_eq!(world.audience.summary.endpoints, 0);
     world.update("a", "{}").unwrap();
     assert_eq!(world.get("a").ordinal, 2, "ordinals are never given out again");
@@ -386,9 +386,9 @@ fn a_deleted_application_is_not_changed_any_more() {
     let mut world = World::new();
     world.update("e", r#"{"Address":"a@b.c","ChannelType":"EMAIL","User":{"UserId":"u"}}"#).unwrap();
     world.audience.settle(1);
-    world.audience.summary.deleted = true;
+    Arc::make_mut(&mut world.audience.summary).deleted = true;
     assert!(world.update("e", r#"{"OptOut":"ALL"}"#).is_err());
-    assert_eq!(delete_endpoint(&mut world.audience, "e").unwrap(), None);
+    assert_eq!(delete_endpoint(&mut world.audience, &"e".into()).unwrap(), None);
     assert_eq!(delete_user(&mut world.audience, "u").unwrap(), 0);
     block_attributes(&mut world.audience, AttributeKind::Endpoint, &["*".to_owned()]).unwrap();
     assert_eq!(world.audience.dirty_bytes(), 0);

@@ -8,16 +8,17 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 fn endpoint(json: &str) -> (Endpoint, Option<User>) {
     let mut audience = Audience::default();
     let key = AppKey { account: "1".into(), app: "a".into() };
-    let parsed = EndpointUpdate::parse(json).unwrap();
+    let mut parsed = EndpointUpdate::parse(json).unwrap();
     let arrival = Arrival { at: NOW, request_id: RequestId::new("r"), may_create: true };
-    while let Err(NotLoaded(rows)) = update(&mut audience, &key, &EndpointId::new("e"), &parsed, &arrival) {
+    while let Err(NotLoaded(rows)) = update(&mut audience, &key, &EndpointId::new("e"), &mut parsed, &arrival)
+    {
         for row in rows {
             audience.load(row.absent());
         }
     }
-    let endpoint = audience.endpoints.get("e").cloned().unwrap();
-    let user = endpoint.user_id.as_ref().and_then(|id| audience.users.get(id.as_str()).cloned());
-    (endpoint, user)
+    let endpoint = audience.endpoints.get("e").unwrap();
+    let user = endpoint.user_id.as_ref().and_then(|id| audience.users.get(id.as_str()));
+    (Endpoint::clone(endpoint), user.map(|user| User::clone(user)))
 }
 
 fn criteria(json: &str) -> Result<Criteria, crate::endpoints::Invalid> {

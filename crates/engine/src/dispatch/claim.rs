@@ -109,14 +109,14 @@ impl Dispatcher {
             .collect();
         let rows = reads::of_ordinals(kv, &ordinals, |ordinal| ordinal_key(app, ordinal)).await?;
         let mut ids = rows.into_iter();
-        let mut folded: Vec<Option<String>> = Vec::with_capacity(recipients.len());
+        let mut folded: Vec<Option<Arc<str>>> = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             folded.push(match recipient {
                 Recipient::Ordinal(_) => match ids.next().flatten() {
                     Some(row) => Some(decode::<EndpointRef>(&row.value)?.0),
                     None => None,
                 },
-                Recipient::Endpoint { endpoint, .. } => Some(endpoint.clone()),
+                Recipient::Endpoint { endpoint, .. } => Some(endpoint.as_str().into()),
                 Recipient::Address(_) => None,
             });
         }

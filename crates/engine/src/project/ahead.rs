@@ -91,7 +91,7 @@ async fn import(
     if piece.register {
         return updates(engine, app, &piece.endpoints).await;
     }
-    let rows = piece.endpoints.iter().map(|item| Row::Endpoint(folded(item.id).into_owned())).collect();
+    let rows = piece.endpoints.iter().map(|item| Row::Endpoint(folded(item.id).into())).collect();
     Ok((Vec::new(), read_rows(engine, app, rows).await?))
 }
 

@@ -1,6 +1,7 @@
 //! One record folded into the working set.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::audience::{self, AppKey, Arrival, AttributeKind, NotLoaded, Summary};
 use domain::endpoints::{EndpointUpdate, Invalid};
@@ -34,7 +35,7 @@ impl Folder<'_> {
             let id = item.id(json);
             let verdict = match item.update(json) {
                 Ok(update) if update.is_empty() => self.touch(id, item.contact).await?,
-                Ok(update) => self.apply(id, &update).await?,
+                Ok(update) => self.apply(id, update).await?,
                 Err(refusal) => Err(refusal),
             };
             if let Err(Invalid(message)) = verdict {
@@ -99,7 +100,7 @@ impl Folder<'_> {
     pub(super) async fn endpoints(
         &mut self,
         items: &[EndpointItem<'_>],
-        updates: &[Result<EndpointUpdate, Invalid>],
+        updates: Vec<Result<EndpointUpdate, Invalid>>,
     ) -> Result<(), KvError> {
         for (number, (item, update)) in (0..).zip(items.iter().zip(updates)) {
             if let Err(Invalid(message)) = self.endpoint(item, update).await? {
@@ -113,11 +114,11 @@ impl Folder<'_> {
     pub(super) async fn endpoint(
         &mut self,
         item: &EndpointItem<'_>,
-        update: &Result<EndpointUpdate, Invalid>,
+        update: Result<EndpointUpdate, Invalid>,
     ) -> Result<Result<(), Invalid>, KvError> {
         match update {
             Ok(update) => self.apply(item.id, update).await,
-            Err(refusal) => Ok(Err(refusal.clone())),
+            Err(refusal) => Ok(Err(refusal)),
         }
     }
 
@@ -141,11 +142,11 @@ impl Folder<'_> {
         }
     }
 
-    async fn apply(&mut self, id: &str, update: &EndpointUpdate) -> Result<Result<(), Invalid>, KvError> {
+    async fn apply(&mut self, id: &str, mut update: EndpointUpdate) -> Result<Result<(), Invalid>, KvError> {
         let id = EndpointId::new(id);
         loop {
             let audience = self.working.audience(&self.app);
-            match audience::update(audience, &self.app, &id, update, &self.arrival) {
+            match audience::update(audience, &self.app, &id, &mut update, &self.arrival) {
                 Ok(verdict) => return Ok(verdict),
                 Err(missing) => self.load_rows(missing).await?,
             }
@@ -153,7 +154,7 @@ impl Folder<'_> {
     }
 
     pub(super) async fn delete_endpoint(&mut self, id: &str) -> Result<(), KvError> {
-        let folded = folded(id);
+        let folded = Arc::from(folded(id));
         loop {
             match audience::delete_endpoint(self.working.audience(&self.app), &folded) {
                 Ok(_) => return Ok(()),
@@ -182,8 +183,7 @@ impl Folder<'_> {
     /// Nothing more is taken for the application; its rows are removed by a due task ([`crate::apps`]).
     pub(super) fn delete_app(&mut self) {
         let audience = self.working.audience(&self.app);
-        audience.summary = Summary { deleted: true, ..Summary::default() };
-        audience.summary_dirty = true;
+        *audience.summary_mut() = Summary { deleted: true, ..Summary::default() };
     }
 
     pub(super) async fn load_rows(&mut self, missing: NotLoaded) -> Result<(), KvError> {

@@ -1,6 +1,7 @@
 //! A piece of an import: rows applied, members of the segment added, the job's counters moved.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::records::{EndpointItem, ImportPiece};
@@ -20,7 +21,7 @@ impl Folder<'_> {
     pub(super) async fn import(
         &mut self,
         piece: &ImportPiece<'_>,
-        updates: &[Result<EndpointUpdate, Invalid>],
+        updates: Vec<Result<EndpointUpdate, Invalid>>,
     ) -> Result<(), KvError> {
         if self.working.audience(&self.app).summary.deleted {
             return Ok(());
@@ -37,8 +38,9 @@ impl Folder<'_> {
         state.failures.extend(piece.failures.iter().map(|&failure| failure.to_owned()));
         let mut members: Vec<u32> = Vec::new();
         let mut channels: BTreeMap<String, u64> = state.channels.drain(..).collect();
-        for (number, item) in piece.endpoints.iter().enumerate() {
-            let verdict = match updates.get(number) {
+        let mut updates = updates.into_iter();
+        for item in &piece.endpoints {
+            let verdict = match updates.next() {
                 Some(update) => self.endpoint(item, update).await?,
                 None => self.find_endpoint(item).await?,
             };
@@ -77,8 +79,8 @@ impl Folder<'_> {
 
     /// A row that only selects: the endpoint must be there.
     async fn find_endpoint(&mut self, item: &EndpointItem<'_>) -> Result<Result<(), Invalid>, KvError> {
-        let folded = folded(item.id).into_owned();
-        let row = domain::audience::Row::Endpoint(folded.clone());
+        let folded: Arc<str> = folded(item.id).into();
+        let row = domain::audience::Row::Endpoint(Arc::clone(&folded));
         if !self.working.audience(&self.app).is_loaded(&row) {
             self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
         }
@@ -93,7 +95,7 @@ impl Folder<'_> {
         user: &str,
         state: &mut JobState,
     ) -> Result<(), KvError> {
-        let row = domain::audience::Row::User(user.to_owned());
+        let row = domain::audience::Row::User(user.into());
         if !self.working.audience(&self.app).is_loaded(&row) {
             self.working.load(self.engine, &self.app, domain::audience::NotLoaded(vec![row])).await?;
         }

@@ -14,7 +14,8 @@ use store::log::contract::{ManualClock, manual_context};
 use store::log::memory::MemoryLog;
 use store::tables::audiences::summary_key;
 use store::tables::outbox::{Delivery, Intent, Lane, Recipient, Source, intent_key};
-use store::{Key, Kv, Log};
+use store::value::encode;
+use store::{Batch, Key, Kv, Log};
 
 use super::*;
 

@@ -29,6 +29,18 @@ struct Stretch {
     first: u64,
 }
 
+/// A place between two events of a window: the number of the second.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+/// An entry of a window that an event has replaced.
+#[derive(Debug, Clone, Copy)]
+struct Replaced {
+    by: u64,
+    key: u64,
+    before: u64,
+}
+
 /// The recent events of a shard. Events are numbered in the order in which they are added.
 ///
 /// What is within the window depends on the number and the arrival of an event alone, not on what is kept: events are
@@ -45,7 +57,7 @@ pub struct Window {
     /// Number of the first event that is not settled.
     settled: u64,
     /// Entries of `latest` that unsettled events replaced, in order.
-    replaced: Vec<(u64, u64)>,
+    replaced: Vec<Replaced>,
     events_max: usize,
 }
 
@@ -76,7 +88,7 @@ impl Window {
             self.stretches.push_back(Stretch { position, arrival, first: number });
         }
         let Some(before) = self.latest.insert(fingerprint.key, number) else { return false };
-        self.replaced.push((fingerprint.key, before));
+        self.replaced.push(Replaced { by: number, key: fingerprint.key, before });
         number - before < self.events_max as u64
             && self.arrival_of(before) >= arrival.minus(AGE_MAX)
             && self.fingerprints[(before - self.first) as usize].check == fingerprint.check
@@ -87,12 +99,20 @@ impl Window {
         self.stretches.front().map(|stretch| stretch.position)
     }
 
-    /// Keeps what was added, and forgets what no later event can repeat.
-    pub fn settle(&mut self) {
-        self.settled = self.next();
-        self.replaced.clear();
-        let Some(now) = self.stretches.back().map(|last| last.arrival) else { return };
-        while self.fingerprints.len() > self.events_max
+    /// What was added up to now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.next())
+    }
+
+    /// Keeps what was added before the mark, and forgets what no later event can repeat. Marks are settled in their order.
+    pub fn settle(&mut self, Mark(settled): Mark) {
+        self.settled = settled;
+        self.replaced.drain(..self.replaced.partition_point(|replaced| replaced.by < settled));
+        if settled == self.first {
+            return;
+        }
+        let now = self.arrival_of(settled - 1);
+        while settled - self.first > self.events_max as u64
             || self.stretches.front().is_some_and(|front| front.arrival < now.minus(AGE_MAX))
         {
             self.forget_first();
@@ -105,7 +125,7 @@ impl Window {
         }
     }
 
-    /// Forgets what was added since the window was settled last, as if it had never been.
+    /// Forgets what was added behind the mark that was settled last, as if it had never been.
     pub fn take_back(&mut self) {
         while self.next() > self.settled
             && let Some(fingerprint) = self.fingerprints.pop_back()
@@ -113,8 +133,11 @@ impl Window {
             self.latest.remove(&fingerprint.key);
         }
         // The earliest comes last: it is what stood there before.
-        for (key, before) in self.replaced.drain(..).rev().filter(|(_, before)| *before < self.settled) {
-            self.latest.insert(key, before);
+        let kept = self.first..self.settled;
+        for Replaced { key, before, .. } in self.replaced.drain(..).rev() {
+            if kept.contains(&before) {
+                self.latest.insert(key, before);
+            }
         }
         while self.stretches.back().is_some_and(|stretch| stretch.first >= self.settled) {
             self.stretches.pop_back();
@@ -191,7 +214,7 @@ mod tests {
             let mut window = Window::with_events_max(events_max);
             for number in 0..events.len() {
                 if dice.once_in(10) {
-                    window.settle();
+                    window.settle(window.mark());
                 }
                 let expected = is_repeat(&events, number, events_max);
                 assert_eq!(add(&mut window, &events[number]), expected, "seed {seed}: {number}");
@@ -209,7 +232,7 @@ mod tests {
             for event in &events[..half] {
                 add(&mut whole, event);
                 if dice.once_in(50) {
-                    whole.settle();
+                    whole.settle(whole.mark());
                 }
             }
             let mut rebuilt = Window::with_events_max(150);
@@ -217,7 +240,7 @@ mod tests {
             for event in events[..half].iter().filter(|event| event.1 >= start.0) {
                 add(&mut rebuilt, event);
             }
-            rebuilt.settle();
+            rebuilt.settle(rebuilt.mark());
             for event in &events[half..] {
                 assert_eq!(add(&mut whole, event), add(&mut rebuilt, event), "seed {seed}: {event:?}");
             }
@@ -232,12 +255,28 @@ mod tests {
             let steps: Vec<&[Event]> = events.chunk_by(|one, other| one.1 / 20 == other.1 / 20).collect();
             let mut window = Window::with_events_max(150);
             let mut straight = Window::with_events_max(150);
+            // The step before, while it is being committed.
+            let mut in_flight: Option<(&[Event], Mark)> = None;
             for step in steps {
                 while dice.once_in(2) {
                     // A part of the step, and then again from its beginning.
                     let records = step[0].1 + dice.below(21);
                     for event in step.iter().filter(|event| event.1 < records) {
                         add(&mut window, event);
+                    }
+                    if let Some((before, mark)) = in_flight {
+                        if dice.once_in(2) {
+                            window.settle(mark);
+                            straight.settle(mark);
+                            in_flight = None;
+                        } else {
+                            window.take_back();
+                            for event in before {
+                                add(&mut window, event);
+                            }
+                            in_flight = Some((before, window.mark()));
+                            continue;
+                        }
                     }
                     window.take_back();
                     assert_eq!(window.start(), straight.start());
@@ -246,8 +285,11 @@ mod tests {
                 for event in step {
                     assert_eq!(add(&mut window, event), add(&mut straight, event), "seed {seed}: {event:?}");
                 }
-                window.settle();
-                straight.settle();
+                if let Some((_, mark)) = in_flight {
+                    window.settle(mark);
+                    straight.settle(mark);
+                }
+                in_flight = Some((step, window.mark()));
             }
         }
     }
@@ -258,10 +300,10 @@ mod tests {
         for number in 0..300_000u64 {
             add(&mut window, &(number.to_string(), number, 0));
         }
-        window.settle();
+        window.settle(window.mark());
         assert_eq!(window.fingerprints.len(), 300_000);
         add(&mut window, &("late".to_owned(), 300_000, AGE_MAX.as_millis() as i64 + 1));
-        window.settle();
+        window.settle(window.mark());
         assert_eq!((window.fingerprints.len(), window.latest.len(), window.stretches.len()), (1, 1, 1));
         assert!(
             window.fingerprints.capacity() + window.latest.capacity() + window.stretches.capacity() < 1_000

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use domain::audience::{AppKey, Audience, Found, NotLoaded, Row};
+use domain::audience::{AppKey, Audience, Changes, Found, NotLoaded, Row};
 use domain::events::EventNames;
 use domain::records::Record;
 use domain::time::Timestamp;
-use store::tables::audiences::{
-    EndpointRef, Instant, activity_key, address_key, endpoint_key, ordinal_key, row_key, summary_key,
-    user_key,
-};
-use store::tables::events::{Count, count_key, names_key};
+use store::tables::audiences::{EndpointRef, row_key, summary_key};
+use store::tables::events::{Count, Cursor, count_key, names_key};
 use store::tables::outbox::{Lane, Queue};
 use store::value::{Stored, decode, encode};
-use store::{Batch, Key, KvError, Position, Version};
+use store::{Key, KvError, Position, Version};
 
+use super::changed::{Changed, InFlight};
 use crate::Engine;
 
 /// Rows kept between steps, at most, but for those that changed so lately that they must be. Few in tests: they forget all the
@@ -30,12 +28,12 @@ const EVENT_NAMES_BYTES: usize = 512 << 10;
 
 /// A row that is not of an audience.
 #[derive(Debug)]
-struct RawRow {
-    value: Option<Arc<[u8]>>,
-    version: Version,
-    dirty: bool,
+pub(super) struct RawRow {
+    pub(super) value: Option<Arc<[u8]>>,
+    pub(super) version: Version,
+    pub(super) dirty: bool,
     /// Others write this row too: commit only if it is still as it was read.
-    guarded: bool,
+    pub(super) guarded: bool,
 }
 
 /// Rows in memory, and what is to be told once they are committed.
@@ -57,6 +55,8 @@ pub(super) struct Working {
     complete_since: u64,
     /// Rows in memory beyond which some are forgotten.
     rows_max: usize,
+    /// The step before this one, while it is being committed: the store does not have yet what it changed.
+    pub(super) in_flight: Option<InFlight>,
 }
 
 pub(super) fn app_key(record: &Record<'_>) -> AppKey {
@@ -77,6 +77,7 @@ impl Working {
             pages_written: Vec::new(),
             complete_since: position,
             rows_max: ROWS_MAX,
+            in_flight: None,
         }
     }
 
@@ -132,9 +133,23 @@ impl Working {
         keys: &[Key],
         guarded: bool,
     ) -> Result<(), KvError> {
-        let missing: Vec<Key> = keys.iter().filter(|key| !self.raw.contains_key(key)).cloned().collect();
+        let mut missing: Vec<Key> = keys.iter().filter(|key| !self.raw.contains_key(key)).cloned().collect();
         if missing.is_empty() {
             return Ok(());
+        }
+        if let Some(in_flight) = &mut self.in_flight {
+            if guarded {
+                // It may write the row, and then its version is not known before.
+                in_flight.wait().await;
+            } else {
+                let raw = &mut self.raw;
+                missing.retain(|key| {
+                    let Some(value) = in_flight.changed(key) else { return true };
+                    let row = RawRow { value, version: Version::ABSENT, dirty: false, guarded };
+                    raw.insert(key.clone(), row);
+                    false
+                });
+            }
         }
         let rows = engine.kv.get_many(&missing).await?;
         for (key, row) in missing.into_iter().zip(rows) {
@@ -197,8 +212,14 @@ impl Working {
         app: &AppKey,
     ) -> Result<&mut EventNames, KvError> {
         if !self.event_names.contains_key(app) {
-            let row = engine.kv.get(&names_key(app)).await?;
-            let names = row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default();
+            let changed = self.in_flight.as_ref().and_then(|in_flight| in_flight.event_names(app));
+            let names = match changed {
+                Some(names) => names,
+                None => match engine.kv.get(&names_key(app)).await? {
+                    Some(row) => decode(&row.value)?,
+                    None => EventNames::default(),
+                },
+            };
             self.event_names.insert(app.clone(), (names, false));
         }
         Ok(&mut self.event_names.entry(app.clone()).or_default().0)
@@ -247,60 +268,27 @@ impl Working {
         self.refusals.push(((position, item), message));
     }
 
-    /// Writes every changed row. Maps are ordered before they are written, so that a replay gives the same batches.
-    pub(super) fn write(&self, batch: &mut Batch) {
-        for (app, audience) in &self.apps {
-            write_audience(batch, app, audience);
-        }
-        for (app, (names, _)) in self.event_names.iter().filter(|(_, (_, is_dirty))| *is_dirty) {
-            batch.put(names_key(app), encode(names));
-        }
-        for (key, row) in &self.raw {
-            if row.guarded {
-                batch.check(key.clone(), row.version);
-            }
-            if row.dirty {
-                batch.writes.push((key.clone(), row.value.clone()));
-            }
-        }
-    }
-
-    /// After the commit that made the state that of `position`: tells the indexes, marks everything clean. Rows that are
-    /// prepared already are of no earlier state than `prepared`. Answers the refusals.
-    pub(super) fn publish(
-        &mut self,
-        engine: &Engine,
-        position: u64,
-        prepared: u64,
-    ) -> Vec<((Position, u32), String)> {
-        for (app, audience) in &mut self.apps {
-            if audience.summary.deleted {
-                engine.audiences.remove(app);
-                engine.names.remove(app);
-                *audience = Audience::new(std::mem::take(&mut audience.summary));
-                continue;
-            }
-            engine.audiences.apply(app, audience);
-            engine.contacts.apply(app, audience);
-            engine.names.apply(app, audience);
-            audience.settle(position);
-        }
-        for (app, (names, _)) in self.event_names.drain() {
-            engine.names.apply_events(&app, &names);
-        }
-        // Rows that others write too, and rows of outcomes, are read anew each time.
-        self.raw.clear();
+    /// Hands over everything that a step changed: from here on it counts as the state of the cursor's position. Rows that are
+    /// prepared already are of no earlier state than `prepared`.
+    pub(super) fn hand_over(&mut self, cursor: Cursor, prepared: u64) -> Changed {
+        let settle = |(app, audience): (&AppKey, &mut Audience)| (app.clone(), audience.settle(cursor.next));
+        let audiences: Vec<(AppKey, Changes)> = self.apps.iter_mut().map(settle).collect();
         self.audience_bytes = 0;
         self.raw_bytes = 0;
-        for (lane, queue, due) in self.pages_written.drain(..) {
-            engine.queues.written(lane, queue, due, 1);
-        }
         if self.rows() > self.rows_max {
             self.forget(prepared);
             // What is left must be kept: no walk over it with each step.
             self.rows_max = ROWS_MAX.max(2 * self.rows());
         }
-        std::mem::take(&mut self.refusals)
+        Changed {
+            cursor,
+            audiences,
+            // Rows that others write too, and rows of outcomes, are read anew each time.
+            raw: Arc::new(std::mem::take(&mut self.raw)),
+            event_names: Arc::new(std::mem::take(&mut self.event_names)),
+            pages_written: std::mem::take(&mut self.pages_written),
+            refusals: std::mem::take(&mut self.refusals),
+        }
     }
 
     fn rows(&self) -> usize {
@@ -317,7 +305,7 @@ impl Working {
     fn forget(&mut self, position: u64) {
         self.complete_since = self.complete_since.max(position);
         self.apps.values_mut().for_each(|audience| audience.forget(position));
-        self.apps.retain(|_, audience| audience.rows() > 0);
+        self.apps.retain(|_, audience| !audience.is_forgotten(position));
     }
 }
 
@@ -328,11 +316,11 @@ pub(super) async fn read_rows(engine: &Engine, app: &AppKey, rows: Vec<Row>) -> 
     let found = rows.into_iter().zip(values).map(|(row, value)| {
         let value = value.as_ref().map(|row| &*row.value);
         Ok(match row {
-            Row::Endpoint(id) => Found::Endpoint(id, read(value)?),
-            Row::User(id) => Found::User(id, read(value)?),
-            Row::Address(channel, address) => {
+            Row::Endpoint(id) => Found::Endpoint(id, read(value)?.map(Arc::new)),
+            Row::User(id) => Found::User(id, read(value)?.map(Arc::new)),
+            Row::Address(address) => {
                 let holder: Option<EndpointRef> = read(value)?;
-                Found::Address((channel, address), holder.map(|EndpointRef(id)| id))
+                Found::Address(address, holder.map(|EndpointRef(id)| id))
             }
         })
     });
@@ -341,40 +329,4 @@ pub(super) async fn read_rows(engine: &Engine, app: &AppKey, rows: Vec<Row>) -> 
 
 fn read<T: Stored>(value: Option<&[u8]>) -> Result<Option<T>, KvError> {
     Ok(value.map(decode).transpose()?)
-}
-
-fn write_audience(batch: &mut Batch, app: &AppKey, audience: &Audience) {
-    if audience.summary_dirty {
-        batch.put(summary_key(app), encode(&audience.summary));
-    }
-    for (id, endpoint) in audience.endpoints.changed() {
-        match endpoint {
-            Some(endpoint) => batch.put(endpoint_key(app, id), encode(endpoint)),
-            None => batch.delete(endpoint_key(app, id)),
-        };
-    }
-    // An endpoint may be made and deleted in one step: deletions come last.
-    for (ordinal, id) in &audience.new_ordinals {
-        batch.put(ordinal_key(app, *ordinal), encode(&EndpointRef(id.clone())));
-    }
-    for ordinal in &audience.deleted_ordinals {
-        batch.delete(ordinal_key(app, *ordinal));
-        batch.delete(activity_key(app, *ordinal));
-    }
-    for (id, user) in audience.users.changed() {
-        match user {
-            Some(user) => batch.put(user_key(app, id), encode(user)),
-            None => batch.delete(user_key(app, id)),
-        };
-    }
-    for ((channel, address), holder) in audience.addresses.changed() {
-        let key = address_key(app, *channel, address);
-        match holder {
-            Some(id) => batch.put(key, encode(&EndpointRef(id.clone()))),
-            None => batch.delete(key),
-        };
-    }
-    for (ordinal, at) in &audience.activity {
-        batch.put(activity_key(app, *ordinal), encode(&Instant(*at)));
-    }
 }

@@ -1,9 +1,9 @@
 //! Rows of an application's audience: written by the projection alone.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use domain::audience::{AppKey, Row, Summary};
-use domain::channels::ChannelType;
+use domain::audience::{Address, AppKey, Row, Summary};
 use domain::endpoints::{Endpoint, User};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ impl Stored for Summary {
 
 /// The folded id of an endpoint, as a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointRef(pub String);
+pub struct EndpointRef(pub Arc<str>);
 
 impl Stored for EndpointRef {
     const FORMAT: u8 = 1;
@@ -62,8 +62,8 @@ pub fn user_key(app: &AppKey, user_id: &str) -> Key {
 }
 
 /// Addresses may be as long as an endpoint: a long one is keyed by its hash.
-pub fn address_key(app: &AppKey, channel: ChannelType, address: &str) -> Key {
-    scope(Table::Addresses, app).text(channel.as_str()).text(&short(address))
+pub fn address_key(app: &AppKey, address: &Address) -> Key {
+    scope(Table::Addresses, app).text(address.channel.as_str()).text(&short(&address.folded))
 }
 
 /// A text that is short enough for a key: itself, or `#` and its SHA-256.
@@ -98,6 +98,6 @@ pub fn row_key(app: &AppKey, row: &Row) -> Key {
     match row {
         Row::Endpoint(folded) => endpoint_key(app, folded),
         Row::User(id) => user_key(app, id),
-        Row::Address(channel, address) => address_key(app, *channel, address),
+        Row::Address(address) => address_key(app, address),
     }
 }
