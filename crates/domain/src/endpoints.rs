@@ -17,8 +17,11 @@ mod update;
 pub use document::{document, members};
 pub use update::{EndpointUpdate, UserUpdate};
 
-/// Values of one attribute; never empty where they are kept.
-pub type Values = Vec<String>;
+/// A text of an endpoint. Most are short, and then it needs no memory of its own.
+pub use compact_str::CompactString as Text;
+
+/// Values of one attribute; never empty where they are kept, and mostly one.
+pub type Values = smallvec::SmallVec<[Text; 1]>;
 
 /// A user's endpoints, at most (spec/95-limits.md §2).
 pub const ENDPOINTS_PER_USER_MAX: usize = 15;
@@ -54,26 +57,26 @@ pub enum OptOut {
 /// The device behind an endpoint. Every member is what the caller sent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Demographic {
-    pub app_version: Option<String>,
-    pub locale: Option<String>,
-    pub make: Option<String>,
-    pub model: Option<String>,
-    pub model_version: Option<String>,
-    pub platform: Option<String>,
-    pub platform_version: Option<String>,
+    pub app_version: Option<Text>,
+    pub locale: Option<Text>,
+    pub make: Option<Text>,
+    pub model: Option<Text>,
+    pub model_version: Option<Text>,
+    pub platform: Option<Text>,
+    pub platform_version: Option<Text>,
     /// A name of the tz database; kept as sent, even where it is not one.
-    pub timezone: Option<String>,
+    pub timezone: Option<Text>,
 }
 
 /// Where an endpoint was seen last. Coordinates are kept to one decimal (spec/10 §1).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Location {
-    pub city: Option<String>,
-    pub country: Option<String>,
+    pub city: Option<Text>,
+    pub country: Option<Text>,
     pub latitude: Option<f64>,
     pub longitude: Option<f64>,
-    pub postal_code: Option<String>,
-    pub region: Option<String>,
+    pub postal_code: Option<Text>,
+    pub region: Option<Text>,
 }
 
 /// An endpoint as it is kept.
@@ -91,20 +94,20 @@ pub struct Endpoint {
     pub status: EndpointStatus,
     pub opt_out: OptOut,
     pub channel_type: Option<ChannelType>,
-    pub address: Option<String>,
+    pub address: Option<Text>,
     pub user_id: Option<UserId>,
-    pub attributes: BTreeMap<String, Values>,
-    pub metrics: BTreeMap<String, f64>,
+    pub attributes: BTreeMap<Text, Values>,
+    pub metrics: BTreeMap<Text, f64>,
     pub demographic: Demographic,
     pub location: Location,
     /// User attributes sent while no user is known: they move to the user when one is named.
-    pub loose_user_attributes: BTreeMap<String, Values>,
+    pub loose_user_attributes: BTreeMap<Text, Values>,
 }
 
 /// What a user's endpoints share.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    pub attributes: BTreeMap<String, Values>,
+    pub attributes: BTreeMap<Text, Values>,
     /// Folded endpoint ids; a user without endpoints is not kept.
     pub endpoints: BTreeSet<String>,
 }
@@ -122,7 +125,7 @@ impl Invalid {
 
 impl Endpoint {
     /// User attributes in force: the user's, or the loose ones while there is no user.
-    pub fn user_attributes<'a>(&'a self, user: Option<&'a User>) -> &'a BTreeMap<String, Values> {
+    pub fn user_attributes<'a>(&'a self, user: Option<&'a User>) -> &'a BTreeMap<Text, Values> {
         match (&self.user_id, user) {
             (Some(_), Some(user)) => &user.attributes,
             _ => &self.loose_user_attributes,

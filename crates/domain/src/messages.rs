@@ -178,7 +178,7 @@ pub fn decide_direct(
     let address =
         endpoint.address.as_ref().ok_or_else(|| withheld(SendStatus::MissingAddress, "Missing Address"))?;
     check_channel(channel, has_email, app, enabled)?;
-    Ok((channel, address.clone()))
+    Ok((channel, address.as_str().to_owned()))
 }
 
 /// Whether a message can go out on a channel. The texts for mail are those of spec/97 §1.2 and §1.4.

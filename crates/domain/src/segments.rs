@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::channels::ChannelType;
-use crate::endpoints::{Endpoint, User, Values};
+use crate::endpoints::{Endpoint, Text, User, Values};
 use crate::ids::SegmentId;
 use crate::time::Timestamp;
 
@@ -72,8 +72,8 @@ pub struct Source {
 /// A list-valued or text-valued property of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
-    Attribute(String),
-    UserAttribute(String),
+    Attribute(Text),
+    UserAttribute(Text),
     Channel,
     AppVersion,
     Make,
@@ -90,7 +90,7 @@ pub enum Predicate {
         test: ValueTest,
     },
     Metric {
-        name: String,
+        name: Text,
         operator: MetricOperator,
         value: f64,
     },
@@ -110,11 +110,11 @@ pub enum Predicate {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueTest {
     /// Some value equals some of these.
-    Inclusive(Vec<String>),
+    Inclusive(Vec<Text>),
     /// No value equals any of these; holds where there is no value.
-    Exclusive(Vec<String>),
+    Exclusive(Vec<Text>),
     /// Some value has some of these as a part, with case.
-    Contains(Vec<String>),
+    Contains(Vec<Text>),
     Before(Vec<Timestamp>),
     After(Vec<Timestamp>),
     /// On the same UTC day.
@@ -196,15 +196,15 @@ pub fn recency_holds(last_active: Timestamp, now: Timestamp, within: Duration, a
 
 impl Field {
     /// The values that the endpoint has for this field.
-    pub fn values<'a>(&self, candidate: &Candidate<'a>) -> Cow<'a, [String]> {
-        fn listed<'a>(attributes: &'a BTreeMap<String, Values>, name: &str) -> Cow<'a, [String]> {
-            Cow::Borrowed(attributes.get(name).map_or(&[], Vec::as_slice))
+    pub fn values<'a>(&self, candidate: &Candidate<'a>) -> Cow<'a, [Text]> {
+        fn listed<'a>(attributes: &'a BTreeMap<Text, Values>, name: &str) -> Cow<'a, [Text]> {
+            Cow::Borrowed(attributes.get(name).map_or(&[], Values::as_slice))
         }
         let endpoint = candidate.endpoint;
         match self {
             Self::Attribute(name) => listed(&endpoint.attributes, name),
             Self::UserAttribute(name) => listed(endpoint.user_attributes(candidate.user), name),
-            Self::Channel => Cow::Owned(channel_values(endpoint.channel_type)),
+            Self::Channel => Cow::Owned(channel_values(endpoint.channel_type).into_vec()),
             Self::AppVersion => Cow::Borrowed(endpoint.demographic.app_version.as_slice()),
             Self::Make => Cow::Borrowed(endpoint.demographic.make.as_slice()),
             Self::Model => Cow::Borrowed(endpoint.demographic.model.as_slice()),
@@ -216,17 +216,17 @@ impl Field {
 
 /// The names under which a channel is found: a push channel is also found as PUSH (spec/30 §3).
 pub fn channel_values(channel: Option<ChannelType>) -> Values {
-    let Some(channel) = channel else { return Vec::new() };
-    let mut values = vec![channel.as_str().to_owned()];
+    let Some(channel) = channel else { return Values::new() };
+    let mut values: Values = smallvec::smallvec![Text::const_new(channel.as_str())];
     if channel.is_push() && channel != ChannelType::Push {
-        values.push(ChannelType::Push.as_str().to_owned());
+        values.push(Text::const_new(ChannelType::Push.as_str()));
     }
     values
 }
 
 impl ValueTest {
     /// Whether a list of values passes. Values that are not dates never pass a test of dates.
-    pub fn matches(&self, values: &[String]) -> bool {
+    pub fn matches(&self, values: &[Text]) -> bool {
         let instants = || values.iter().filter_map(|value| Timestamp::parse(value));
         match self {
             Self::Inclusive(listed) => values.iter().any(|value| listed.contains(value)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use domain::channels::ChannelType;
-use domain::endpoints::{Demographic, Endpoint, EndpointStatus, Location, OptOut};
+use domain::endpoints::{Demographic, Endpoint, EndpointStatus, Location, OptOut, Text, Values};
 use domain::segments::{Candidate, Combine, Criteria, Field, Group, Predicate, ValueTest};
 use domain::time::Timestamp;
 use engine::index::Index;
@@ -12,7 +12,7 @@ use engine::index::Index;
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
 fn endpoint(number: u32) -> Endpoint {
-    let one = |text: String| vec![text];
+    let one = |text: &str| Values::from_iter([Text::from(text)]);
     let country = ["DE", "FR", "US", "JP", "BR", "IN", "GB", "ES"][(number % 8) as usize];
     Endpoint {
         id: format!("device-{number:012x}").into(),
@@ -24,29 +24,23 @@ fn endpoint(number: u32) -> Endpoint {
         status: EndpointStatus::Active,
         opt_out: OptOut::None,
         channel_type: Some(ChannelType::Email),
-        address: Some(format!("person{number}@example.com")),
+        address: Some(format!("person{number}@example.com").into()),
         user_id: None,
         attributes: BTreeMap::from([
-            (
-                "plan".to_owned(),
-                one(["free", "free", "free", "pro", "team"][(number % 5) as usize].to_owned()),
-            ),
-            ("interest".to_owned(), one(format!("topic-{}", number % 40))),
-            ("tier".to_owned(), one(format!("t{}", number % 3))),
-            ("store".to_owned(), one(format!("store-{}", number % 700))),
-            (
-                "newsletter".to_owned(),
-                one(if number.is_multiple_of(3) { "weekly" } else { "daily" }.to_owned()),
-            ),
+            ("plan".into(), one(["free", "free", "free", "pro", "team"][(number % 5) as usize])),
+            ("interest".into(), one(&format!("topic-{}", number % 40))),
+            ("tier".into(), one(&format!("t{}", number % 3))),
+            ("store".into(), one(&format!("store-{}", number % 700))),
+            ("newsletter".into(), one(if number.is_multiple_of(3) { "weekly" } else { "daily" })),
         ]),
-        metrics: BTreeMap::from([("orders".to_owned(), f64::from(number % 50)), ("value".to_owned(), 7.5)]),
+        metrics: BTreeMap::from([("orders".into(), f64::from(number % 50)), ("value".into(), 7.5)]),
         demographic: Demographic {
-            app_version: Some(format!("4.{}", number % 30)),
-            model: Some(format!("M{}", number % 90)),
-            platform: Some(if number.is_multiple_of(2) { "android" } else { "ios" }.to_owned()),
+            app_version: Some(format!("4.{}", number % 30).into()),
+            model: Some(format!("M{}", number % 90).into()),
+            platform: Some(if number.is_multiple_of(2) { "android" } else { "ios" }.into()),
             ..Demographic::default()
         },
-        location: Location { country: Some(country.to_owned()), ..Location::default() },
+        location: Location { country: Some(country.into()), ..Location::default() },
         loose_user_attributes: BTreeMap::new(),
     }
 }
@@ -54,12 +48,12 @@ fn endpoint(number: u32) -> Endpoint {
 fn criteria() -> Criteria {
     let values = |field: Field, values: &[&str]| Predicate::Values {
         field,
-        test: ValueTest::Inclusive(values.iter().map(|&value| value.to_owned()).collect()),
+        test: ValueTest::Inclusive(values.iter().map(|&value| Text::from(value)).collect()),
     };
     let dimension = vec![
-        values(Field::Attribute("plan".to_owned()), &["pro", "team"]),
-        values(Field::Attribute("newsletter".to_owned()), &["weekly"]),
-        values(Field::Attribute("tier".to_owned()), &["t0", "t1"]),
+        values(Field::Attribute("plan".into()), &["pro", "team"]),
+        values(Field::Attribute("newsletter".into()), &["weekly"]),
+        values(Field::Attribute("tier".into()), &["t0", "t1"]),
         values(Field::Country, &["DE", "FR"]),
     ];
     Criteria {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use domain::endpoints::{Endpoint, User, Values};
+use domain::endpoints::{Endpoint, Text, User, Values};
 use domain::segments::{
     Combine, Criteria, Field, Group, Predicate, Source, ValueTest, channel_values, kilometers, recency_holds,
 };
@@ -32,7 +32,7 @@ pub struct Index {
     exists: Bitset,
     fields: HashMap<Field, Column>,
     /// Not a number where an endpoint has no such metric.
-    metrics: HashMap<String, Vec<f64>>,
+    metrics: HashMap<Text, Vec<f64>>,
     latitude: Vec<f64>,
     longitude: Vec<f64>,
     /// Milliseconds since 1970.
@@ -48,7 +48,7 @@ struct Users {
     rows: HashMap<Arc<str>, u32>,
     /// By row, from 1 on.
     slots: Vec<Slot>,
-    columns: HashMap<String, Column>,
+    columns: HashMap<Text, Column>,
     free_rows: Vec<u32>,
     /// Bytes of the ids.
     id_bytes: usize,
@@ -372,7 +372,7 @@ impl Users {
         self.id_bytes + self.rows.len() * 16 + self.rows.capacity() * 25 + slots
     }
 
-    fn write(&mut self, row: u32, attributes: &BTreeMap<String, Values>) {
+    fn write(&mut self, row: u32, attributes: &BTreeMap<Text, Values>) {
         for (name, column) in &mut self.columns {
             if !attributes.contains_key(name) {
                 column.set(row, &[]);

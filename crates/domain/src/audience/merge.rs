@@ -10,7 +10,7 @@ use super::{
 use crate::channels::ChannelType;
 use crate::endpoints::{
     Demographic, ENDPOINT_BYTES_MAX, ENDPOINTS_PER_USER_MAX, Endpoint, EndpointStatus, EndpointUpdate,
-    Invalid, Location, OptOut, USER_BYTES_MAX, User, Values,
+    Invalid, Location, OptOut, Text, USER_BYTES_MAX, User, Values,
 };
 use crate::ids::{EndpointId, RequestId, UserId, folded};
 use crate::time::Timestamp;
@@ -135,7 +135,7 @@ struct Plan {
     old_user: Option<UserId>,
     old_address: Option<Address>,
     /// For the user, if there is one.
-    user_attributes: BTreeMap<String, Values>,
+    user_attributes: BTreeMap<Text, Values>,
     /// The user's endpoint that gives way to this one.
     displaced: Option<String>,
     new_names: Vec<(AttributeKind, String)>,
@@ -205,7 +205,7 @@ fn merge(
     update: &mut EndpointUpdate,
     arrival: &Arrival,
     new_names: &mut Vec<(AttributeKind, String)>,
-) -> BTreeMap<String, Values> {
+) -> BTreeMap<Text, Values> {
     // Destructured in full: a new member has to be decided here.
     let EndpointUpdate {
         id: _,
@@ -268,7 +268,7 @@ fn merge(
 }
 
 /// Moves entries; a map that is empty takes the other as it is.
-fn put_all<V>(kept: &mut BTreeMap<String, V>, sent: BTreeMap<String, V>) {
+fn put_all<V>(kept: &mut BTreeMap<Text, V>, sent: BTreeMap<Text, V>) {
     if kept.is_empty() {
         *kept = sent;
     } else {
@@ -334,7 +334,7 @@ fn check(
 fn check_user(
     audience: &Audience,
     endpoint: &Endpoint,
-    sent: &BTreeMap<String, Values>,
+    sent: &BTreeMap<Text, Values>,
 ) -> Result<Result<(), Invalid>, NotLoaded> {
     let Some(user_id) = &endpoint.user_id else { return Ok(Ok(())) };
     if sent.is_empty() && endpoint.loose_user_attributes.is_empty() {
@@ -450,7 +450,7 @@ impl Plan {
 }
 
 /// Values replace values, name by name; an empty list removes the name.
-fn merge_values(kept: &mut BTreeMap<String, Values>, sent: BTreeMap<String, Values>) {
+fn merge_values(kept: &mut BTreeMap<Text, Values>, sent: BTreeMap<Text, Values>) {
     for (name, values) in sent {
         if values.is_empty() {
             kept.remove(&name);

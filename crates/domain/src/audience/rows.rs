@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Summary;
-use crate::endpoints::{Endpoint, User, Values};
+use crate::endpoints::{Endpoint, Text, User, Values};
 
 /// Bytes of the rows that one update changes, at most: the endpoint, those that give way to it, the users of both.
 pub const UPDATE_BYTES_MAX: usize = 200 << 10;
@@ -47,6 +47,6 @@ pub(super) fn address(holder: Option<&str>) -> usize {
 }
 
 /// Lengths of the texts of attributes.
-fn lists(attributes: &BTreeMap<String, Values>) -> usize {
+fn lists(attributes: &BTreeMap<Text, Values>) -> usize {
     attributes.values().map(|values| (values.len() + 2) * LENGTH_BYTES).sum()
 }

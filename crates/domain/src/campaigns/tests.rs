@@ -33,7 +33,7 @@ fn endpoint(cohort: u8) -> Endpoint {
         status: EndpointStatus::Active,
         opt_out: OptOut::None,
         channel_type: Some(ChannelType::Email),
-        address: Some("a@b.c".to_owned()),
+        address: Some("a@b.c".into()),
         user_id: None,
         attributes: BTreeMap::default(),
         metrics: BTreeMap::default(),
@@ -142,7 +142,7 @@ fn quiet_time_is_local_and_wraps_midnight() {
     let all_day = QuietTime::parse(Some("00:00"), Some("23:59")).unwrap();
     let plan = Plan { quiet_time: all_day, ..plan(&request("")).unwrap() };
     let mut somewhere = endpoint(0);
-    somewhere.demographic.timezone = Some("Asia/Tokyo".to_owned());
+    somewhere.demographic.timezone = Some("Asia/Tokyo".into());
     assert_eq!(status(&plan, &somewhere, &Received::default()), SendStatus::QuietTime);
     assert_eq!(status(&plan, &endpoint(0), &Received::default()), SendStatus::Success);
 }

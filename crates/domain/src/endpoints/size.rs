@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Demographic, Endpoint, EndpointUpdate, Location, User, Values};
+use super::{Demographic, Endpoint, EndpointUpdate, Location, Text, User, Values};
 use crate::ids::UserId;
 
 /// Bytes of a number.
@@ -52,11 +52,11 @@ fn text(text: Option<&str>) -> usize {
     text.map_or(0, str::len)
 }
 
-fn attributes(attributes: &BTreeMap<String, Values>) -> usize {
-    attributes.iter().map(|(name, values)| name.len() + values.iter().map(String::len).sum::<usize>()).sum()
+fn attributes(attributes: &BTreeMap<Text, Values>) -> usize {
+    attributes.iter().map(|(name, values)| name.len() + values.iter().map(Text::len).sum::<usize>()).sum()
 }
 
-fn metrics(metrics: &BTreeMap<String, f64>) -> usize {
+fn metrics(metrics: &BTreeMap<Text, f64>) -> usize {
     metrics.keys().map(|name| name.len() + NUMBER_BYTES).sum()
 }
 

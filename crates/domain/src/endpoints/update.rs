@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use compact_str::ToCompactString;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use smallvec::smallvec;
 
 use super::{
     ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTE_VALUE_CHARACTERS_MAX, ATTRIBUTE_VALUES_MAX, Demographic,
-    EndpointStatus, Invalid, Location, OptOut, Values,
+    EndpointStatus, Invalid, Location, OptOut, Text, Values,
 };
 use crate::audience::AttributeKind;
 use crate::channels::ChannelType;
@@ -19,11 +21,11 @@ use crate::time::Timestamp;
 #[serde(rename_all = "PascalCase", default)]
 pub struct EndpointUpdate {
     /// Only in batches and imports; elsewhere the path names the endpoint.
-    pub id: Option<String>,
-    pub address: Option<String>,
+    pub id: Option<Text>,
+    pub address: Option<Text>,
     /// An empty list removes the attribute's values (spec/97 C11).
     #[serde(deserialize_with = "attributes")]
-    pub attributes: Option<BTreeMap<String, Values>>,
+    pub attributes: Option<BTreeMap<Text, Values>>,
     #[serde(deserialize_with = "channel_type")]
     pub channel_type: Option<ChannelType>,
     #[serde(deserialize_with = "demographic")]
@@ -34,10 +36,10 @@ pub struct EndpointUpdate {
     pub endpoint_status: Option<EndpointStatus>,
     #[serde(deserialize_with = "location")]
     pub location: Option<Location>,
-    pub metrics: Option<BTreeMap<String, f64>>,
+    pub metrics: Option<BTreeMap<Text, f64>>,
     #[serde(deserialize_with = "opt_out")]
     pub opt_out: Option<OptOut>,
-    pub request_id: Option<String>,
+    pub request_id: Option<Text>,
     pub user: Option<UserUpdate>,
 }
 
@@ -46,9 +48,9 @@ pub struct EndpointUpdate {
 #[serde(rename_all = "PascalCase", default)]
 pub struct UserUpdate {
     /// An empty text ends the link (Amplify signs out so, spec/97 §12).
-    pub user_id: Option<String>,
+    pub user_id: Option<Text>,
     #[serde(deserialize_with = "attributes")]
-    pub user_attributes: Option<BTreeMap<String, Values>>,
+    pub user_attributes: Option<BTreeMap<Text, Values>>,
 }
 
 impl EndpointUpdate {
@@ -91,7 +93,7 @@ impl EndpointUpdate {
 
 fn with_values(
     kind: AttributeKind,
-    attributes: Option<&BTreeMap<String, Values>>,
+    attributes: Option<&BTreeMap<Text, Values>>,
 ) -> impl Iterator<Item = (AttributeKind, &str)> {
     let attributes = attributes.into_iter().flatten().filter(|(_, values)| !values.is_empty());
     attributes.map(move |(name, _)| (kind, name.as_str()))
@@ -109,7 +111,7 @@ fn check_name(kind: &str, name: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_attributes(kind: &str, attributes: Option<&BTreeMap<String, Values>>) -> Result<(), Invalid> {
+fn check_attributes(kind: &str, attributes: Option<&BTreeMap<Text, Values>>) -> Result<(), Invalid> {
     for (name, values) in attributes.into_iter().flatten() {
         check_name(kind, name)?;
         if values.len() > ATTRIBUTE_VALUES_MAX {
@@ -142,25 +144,25 @@ impl<'de> Deserialize<'de> for ValueList {
                 formatter.write_str("a list of strings")
             }
             fn visit_unit<E>(self) -> Result<ValueList, E> {
-                Ok(ValueList(Vec::new()))
+                Ok(ValueList(Values::new()))
             }
             fn visit_str<E>(self, value: &str) -> Result<ValueList, E> {
-                Ok(ValueList(vec![value.to_owned()]))
+                Ok(ValueList(smallvec![Text::new(value)]))
             }
             fn visit_bool<E>(self, value: bool) -> Result<ValueList, E> {
-                Ok(ValueList(vec![value.to_string()]))
+                Ok(ValueList(smallvec![value.to_compact_string()]))
             }
             fn visit_i64<E>(self, value: i64) -> Result<ValueList, E> {
-                Ok(ValueList(vec![value.to_string()]))
+                Ok(ValueList(smallvec![value.to_compact_string()]))
             }
             fn visit_u64<E>(self, value: u64) -> Result<ValueList, E> {
-                Ok(ValueList(vec![value.to_string()]))
+                Ok(ValueList(smallvec![value.to_compact_string()]))
             }
             fn visit_f64<E>(self, value: f64) -> Result<ValueList, E> {
-                Ok(ValueList(vec![value.to_string()]))
+                Ok(ValueList(smallvec![value.to_compact_string()]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<ValueList, A::Error> {
-                let mut values = Vec::new();
+                let mut values = Values::new();
                 while let Some(ValueList(mut item)) = items.next_element()? {
                     values.append(&mut item);
                 }
@@ -174,10 +176,10 @@ impl<'de> Deserialize<'de> for ValueList {
 /// Reads a map of value lists straight into the map that is kept.
 fn attributes<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<BTreeMap<String, Values>>, D::Error> {
+) -> Result<Option<BTreeMap<Text, Values>>, D::Error> {
     struct Map;
     impl<'de> Visitor<'de> for Map {
-        type Value = Option<BTreeMap<String, Values>>;
+        type Value = Option<BTreeMap<Text, Values>>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a map")
@@ -203,7 +205,7 @@ fn attributes<'de, D: Deserializer<'de>>(
 }
 
 fn channel_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ChannelType>, D::Error> {
-    let name = Option::<String>::deserialize(deserializer)?;
+    let name = Option::<Text>::deserialize(deserializer)?;
     name.map(|name| {
         ChannelType::parse(&name).ok_or_else(|| D::Error::custom(format!("unknown ChannelType {name:?}")))
     })
@@ -211,7 +213,7 @@ fn channel_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cha
 }
 
 fn endpoint_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EndpointStatus>, D::Error> {
-    match Option::<String>::deserialize(deserializer)?.as_deref() {
+    match Option::<Text>::deserialize(deserializer)?.as_deref() {
         None => Ok(None),
         Some("ACTIVE") => Ok(Some(EndpointStatus::Active)),
         Some("INACTIVE") => Ok(Some(EndpointStatus::Inactive)),
@@ -222,7 +224,7 @@ fn endpoint_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 fn opt_out<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OptOut>, D::Error> {
-    match Option::<String>::deserialize(deserializer)?.as_deref() {
+    match Option::<Text>::deserialize(deserializer)?.as_deref() {
         None => Ok(None),
         Some("ALL") => Ok(Some(OptOut::All)),
         Some("NONE") => Ok(Some(OptOut::None)),
@@ -231,7 +233,7 @@ fn opt_out<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OptOut>,
 }
 
 fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    match Option::<String>::deserialize(deserializer)? {
+    match Option::<Text>::deserialize(deserializer)? {
         None => Ok(None),
         Some(text) => Timestamp::parse(&text)
             .map(Some)
@@ -242,14 +244,14 @@ fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestam
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct WireDemographic {
-    app_version: Option<String>,
-    locale: Option<String>,
-    make: Option<String>,
-    model: Option<String>,
-    model_version: Option<String>,
-    platform: Option<String>,
-    platform_version: Option<String>,
-    timezone: Option<String>,
+    app_version: Option<Text>,
+    locale: Option<Text>,
+    make: Option<Text>,
+    model: Option<Text>,
+    model_version: Option<Text>,
+    platform: Option<Text>,
+    platform_version: Option<Text>,
+    timezone: Option<Text>,
 }
 
 fn demographic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Demographic>, D::Error> {
@@ -269,12 +271,12 @@ fn demographic<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Demo
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct WireLocation {
-    city: Option<String>,
-    country: Option<String>,
+    city: Option<Text>,
+    country: Option<Text>,
     latitude: Option<f64>,
     longitude: Option<f64>,
-    postal_code: Option<String>,
-    region: Option<String>,
+    postal_code: Option<Text>,
+    region: Option<Text>,
 }
 
 fn location<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Location>, D::Error> {

@@ -70,7 +70,7 @@ fn every_column_has_its_place() {
     check(Format::Csv, file, &[(2, Ok(wanted)), (3, Ok(second))]);
     let update = EndpointUpdate::parse(wanted).unwrap();
     assert_eq!(update.check(), Ok(()));
-    assert_eq!(update.attributes.unwrap()["Ride"], ["Bus", "Tram"]);
+    assert_eq!(update.attributes.unwrap()["Ride"].as_slice(), ["Bus", "Tram"]);
     assert_eq!(update.metrics.unwrap()["Age"].to_string(), "17.5");
 }
 
@@ -104,7 +104,7 @@ fn an_endpoint_without_id_gets_the_same_one_every_time() {
         ),
     ] {
         check(Format::Json, line, &[(1, Ok(&wanted))]);
-        assert_eq!(EndpointUpdate::parse(&wanted).unwrap().id, Some(id.clone()));
+        assert_eq!(EndpointUpdate::parse(&wanted).unwrap().id.as_deref(), Some(id.as_str()));
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Combine, Criteria, DIMENSIONS_MAX, Field, GPS_RANGE_KILOMETERS, Group, MetricOperator, Predicate, Source,
     ValueTest,
 };
-use crate::endpoints::Invalid;
+use crate::endpoints::{Invalid, Text};
 use crate::ids::SegmentId;
 use crate::time::Timestamp;
 
@@ -107,11 +107,11 @@ fn parse_dimensions(dimensions: &wire::SegmentDimensions) -> Result<Vec<Predicat
 fn push_attributes(
     predicates: &mut Vec<Predicate>,
     attributes: Option<&BTreeMap<String, wire::AttributeDimension>>,
-    field: impl Fn(String) -> Field,
+    field: impl Fn(Text) -> Field,
 ) -> Result<(), Invalid> {
     for (name, dimension) in attributes.into_iter().flatten() {
         let test = parse_test(name, dimension)?;
-        predicates.push(Predicate::Values { field: field(name.clone()), test });
+        predicates.push(Predicate::Values { field: field(name.into()), test });
     }
     Ok(())
 }
@@ -129,9 +129,9 @@ fn parse_test(name: &str, dimension: &wire::AttributeDimension) -> Result<ValueT
         values.iter().map(parse).collect::<Result<Vec<_>, _>>()
     };
     Ok(match dimension.attribute_type.unwrap_or_default() {
-        wire::AttributeType::Inclusive => ValueTest::Inclusive(values.clone()),
-        wire::AttributeType::Exclusive => ValueTest::Exclusive(values.clone()),
-        wire::AttributeType::Contains => ValueTest::Contains(values.clone()),
+        wire::AttributeType::Inclusive => ValueTest::Inclusive(texts(values)),
+        wire::AttributeType::Exclusive => ValueTest::Exclusive(texts(values)),
+        wire::AttributeType::Contains => ValueTest::Contains(texts(values)),
         wire::AttributeType::Before => ValueTest::Before(instants()?),
         wire::AttributeType::After => ValueTest::After(instants()?),
         wire::AttributeType::On => ValueTest::On(instants()?),
@@ -140,6 +140,10 @@ fn parse_test(name: &str, dimension: &wire::AttributeDimension) -> Result<ValueT
             _ => return Err(Invalid::new(format!("Dimension {name}: BETWEEN needs two values"))),
         },
     })
+}
+
+fn texts(values: &[String]) -> Vec<Text> {
+    values.iter().map(Text::from).collect()
 }
 
 fn push_set(
@@ -152,8 +156,8 @@ fn push_set(
         return Err(Invalid::new(format!("Dimension {field:?} needs at least one value")));
     }
     let test = match set.dimension_type.unwrap_or_default() {
-        wire::DimensionType::Inclusive => ValueTest::Inclusive(set.values.clone()),
-        wire::DimensionType::Exclusive => ValueTest::Exclusive(set.values.clone()),
+        wire::DimensionType::Inclusive => ValueTest::Inclusive(texts(&set.values)),
+        wire::DimensionType::Exclusive => ValueTest::Exclusive(texts(&set.values)),
     };
     predicates.push(Predicate::Values { field, test });
     Ok(())
@@ -168,7 +172,7 @@ fn parse_metric(name: &str, metric: &wire::MetricDimension) -> Result<Predicate,
         "EQUAL" => MetricOperator::Equal,
         other => return Err(Invalid::new(format!("Metric {name}: unknown ComparisonOperator {other:?}"))),
     };
-    Ok(Predicate::Metric { name: name.to_owned(), operator, value: metric.value })
+    Ok(Predicate::Metric { name: name.into(), operator, value: metric.value })
 }
 
 fn parse_recency(recency: &wire::RecencyDimension) -> Predicate {

@@ -210,7 +210,7 @@ fn delivery(page: &Page, content: &Content, known: &Known, now: Timestamp) -> De
         Err((status, detail)) => {
             let address = match (&known.recipient, endpoint) {
                 (Recipient::Address(address), _) => address.clone(),
-                (_, Some(endpoint)) => endpoint.address.clone().unwrap_or_default(),
+                (_, Some(endpoint)) => endpoint.address.as_deref().unwrap_or_default().to_owned(),
                 (_, None) => String::new(),
             };
             let channel = endpoint.and_then(|endpoint| endpoint.channel_type);

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use domain::endpoints::Text;
 use domain::segments::ValueTest;
 
 use super::bitset::Bitset;
@@ -34,7 +35,7 @@ pub(super) struct Column {
     codes: Codes,
     /// What each code from 1 on stands for.
     entries: Vec<Entry>,
-    by_list: HashMap<Arc<[String]>, u32>,
+    by_list: HashMap<Arc<[Text]>, u32>,
     /// Codes of lists with more than one value: a test for equality has to look at them one by one.
     several: HashSet<u32>,
     /// Codes that no row has.
@@ -46,13 +47,13 @@ pub(super) struct Column {
 #[derive(Debug)]
 struct Entry {
     /// Empty while no row has the code.
-    list: Arc<[String]>,
+    list: Arc<[Text]>,
     rows: u32,
 }
 
 impl Column {
     /// Sets the values of a row; an empty list clears it.
-    pub(super) fn set(&mut self, row: u32, values: &[String]) {
+    pub(super) fn set(&mut self, row: u32, values: &[Text]) {
         // The new list first: a row that keeps its values keeps their code.
         let code = if values.is_empty() { ABSENT } else { self.take(values) };
         let before = self.codes.replace(row as usize, code);
@@ -60,12 +61,12 @@ impl Column {
     }
 
     /// The code of a list, for one row more.
-    fn take(&mut self, values: &[String]) -> u32 {
+    fn take(&mut self, values: &[Text]) -> u32 {
         if let Some(code) = self.by_list.get(values) {
             self.entries[*code as usize - 1].rows += 1;
             return *code;
         }
-        let list: Arc<[String]> = values.into();
+        let list: Arc<[Text]> = values.into();
         self.text_bytes += text_bytes(&list);
         let entry = Entry { list: Arc::clone(&list), rows: 1 };
         let code = if let Some(code) = self.free.pop() {
@@ -154,8 +155,9 @@ impl Column {
 }
 
 /// Bytes that a list takes in memory.
-fn text_bytes(list: &[String]) -> usize {
-    16 + list.iter().map(|text| text.capacity() + size_of::<String>()).sum::<usize>()
+fn text_bytes(list: &[Text]) -> usize {
+    let own = |text: &Text| if text.is_heap_allocated() { text.capacity() } else { 0 };
+    16 + list.iter().map(|text| own(text) + size_of::<Text>()).sum::<usize>()
 }
 
 impl Codes {

@@ -7,6 +7,7 @@ use domain::channels::ChannelType;
 use domain::endpoints::{Demographic, EndpointStatus, Location, OptOut};
 use domain::ids::{EndpointId, RequestId, UserId};
 use domain::segments::{Candidate, MetricOperator};
+use smallvec::smallvec;
 use store::dice::Dice;
 
 use super::*;
@@ -22,15 +23,15 @@ struct Truth {
 }
 
 fn texts(dice: &mut Dice) -> Values {
-    (0..=dice.below(2)).map(|_| TEXTS[dice.below(6) as usize].to_owned()).collect()
+    (0..=dice.below(2)).map(|_| Text::from(TEXTS[dice.below(6) as usize])).collect()
 }
 
-fn attributes(dice: &mut Dice) -> BTreeMap<String, Values> {
-    (0..dice.below(3)).map(|_| (format!("k{}", dice.below(3)), texts(dice))).collect()
+fn attributes(dice: &mut Dice) -> BTreeMap<Text, Values> {
+    (0..dice.below(3)).map(|_| (format!("k{}", dice.below(3)).into(), texts(dice))).collect()
 }
 
-fn maybe(dice: &mut Dice) -> Option<String> {
-    dice.once_in(2).then(|| TEXTS[dice.below(6) as usize].to_owned())
+fn maybe(dice: &mut Dice) -> Option<Text> {
+    dice.once_in(2).then(|| Text::from(TEXTS[dice.below(6) as usize]))
 }
 
 fn endpoint(dice: &mut Dice, ordinal: u32) -> Endpoint {
@@ -47,7 +48,9 @@ fn endpoint(dice: &mut Dice, ordinal: u32) -> Endpoint {
         address: None,
         user_id: dice.once_in(2).then(|| UserId::new(format!("u{}", dice.below(6)))),
         attributes: attributes(dice),
-        metrics: (0..dice.below(3)).map(|_| (format!("m{}", dice.below(2)), dice.below(5) as f64)).collect(),
+        metrics: (0..dice.below(3))
+            .map(|_| (format!("m{}", dice.below(2)).into(), dice.below(5) as f64))
+            .collect(),
         demographic: Demographic {
             app_version: maybe(dice),
             make: maybe(dice),
@@ -103,9 +106,9 @@ fn change(dice: &mut Dice, index: &mut Index, truth: &mut Truth) {
 fn predicate(dice: &mut Dice) -> Predicate {
     let instant = |dice: &mut Dice| Timestamp::parse(TEXTS[4 + dice.below(2) as usize]).unwrap();
     let test = match dice.below(7) {
-        0 => ValueTest::Inclusive(texts(dice)),
-        1 => ValueTest::Exclusive(texts(dice)),
-        2 => ValueTest::Contains(texts(dice)),
+        0 => ValueTest::Inclusive(texts(dice).into_vec()),
+        1 => ValueTest::Exclusive(texts(dice).into_vec()),
+        2 => ValueTest::Contains(texts(dice).into_vec()),
         3 => ValueTest::Before(vec![instant(dice)]),
         4 => ValueTest::After(vec![instant(dice)]),
         5 => ValueTest::On(vec![instant(dice)]),
@@ -119,16 +122,18 @@ fn predicate(dice: &mut Dice) -> Predicate {
         MetricOperator::Equal,
     ];
     match dice.below(12) {
-        0..=2 => Predicate::Values { field: Field::Attribute(format!("k{}", dice.below(4))), test },
-        3 | 4 => Predicate::Values { field: Field::UserAttribute(format!("k{}", dice.below(4))), test },
+        0..=2 => Predicate::Values { field: Field::Attribute(format!("k{}", dice.below(4)).into()), test },
+        3 | 4 => {
+            Predicate::Values { field: Field::UserAttribute(format!("k{}", dice.below(4)).into()), test }
+        }
         5 => Predicate::Values { field: Field::Country, test },
         6 => Predicate::Values { field: Field::Platform, test },
         7 => {
-            let name = ["PUSH", "EMAIL", "GCM", "IN_APP"][dice.below(4) as usize].to_owned();
+            let name = ["PUSH", "EMAIL", "GCM", "IN_APP"][dice.below(4) as usize].into();
             Predicate::Values { field: Field::Channel, test: ValueTest::Inclusive(vec![name]) }
         }
         8 | 9 => Predicate::Metric {
-            name: format!("m{}", dice.below(3)),
+            name: format!("m{}", dice.below(3)).into(),
             operator: operators[dice.below(5) as usize],
             value: dice.below(5) as f64,
         },
@@ -230,12 +235,12 @@ fn codes_grow_with_the_dictionary() {
     let mut dice = Dice::new(1);
     for ordinal in 0..70_000 {
         let mut endpoint = endpoint(&mut dice, ordinal);
-        endpoint.attributes = BTreeMap::from([("k0".to_owned(), vec![ordinal.to_string()])]);
+        endpoint.attributes = BTreeMap::from([("k0".into(), smallvec![ordinal.to_string().into()])]);
         index.upsert_endpoint(&endpoint, None);
     }
     for wanted in [0u32, 254, 255, 256, 65_534, 65_535, 65_536, 69_999] {
-        let test = ValueTest::Inclusive(vec![wanted.to_string()]);
-        let predicate = Predicate::Values { field: Field::Attribute("k0".to_owned()), test };
+        let test = ValueTest::Inclusive(vec![wanted.to_string().into()]);
+        let predicate = Predicate::Values { field: Field::Attribute("k0".into()), test };
         let group = Group { dimensions: vec![vec![predicate]], ..Group::default() };
         let criteria = Criteria { groups: vec![group], include: Combine::All };
         let selected = index.select(&criteria, NOW, &|_| None).unwrap().into_bitmap();
@@ -252,10 +257,9 @@ fn values_and_users_that_never_come_again_take_no_room() {
     for round in 0..50 {
         for endpoint in &mut endpoints {
             let user = format!("user-{round}-{}", endpoint.ordinal);
-            let seen = format!("2026-01-01T00:{round:02}:00.{:03}Z", endpoint.ordinal);
-            let user_attributes =
-                BTreeMap::from([("since".to_owned(), vec![seen.clone(), "other".to_owned()])]);
-            endpoint.attributes.insert("last_seen".to_owned(), vec![seen]);
+            let seen = Text::from(format!("2026-01-01T00:{round:02}:00.{:03}Z", endpoint.ordinal));
+            let user_attributes = BTreeMap::from([("since".into(), smallvec![seen.clone(), "other".into()])]);
+            endpoint.attributes.insert("last_seen".into(), smallvec![seen]);
             let before = endpoint.user_id.replace(UserId::new(&user));
             index.upsert_user(&user, &User { attributes: user_attributes, ..User::default() });
             // As the projection does it: the user that has no endpoint any more, then the endpoint.
@@ -268,8 +272,8 @@ fn values_and_users_that_never_come_again_take_no_room() {
     }
     // A map that is refilled all the time doubles its room once, sooner or later.
     assert!(sizes[49] < 2 * sizes[1], "{sizes:?}");
-    let test = ValueTest::Inclusive(vec!["2026-01-01T00:49:00.007Z".to_owned()]);
-    for field in [Field::Attribute("last_seen".to_owned()), Field::UserAttribute("since".to_owned())] {
+    let test = ValueTest::Inclusive(vec!["2026-01-01T00:49:00.007Z".into()]);
+    for field in [Field::Attribute("last_seen".into()), Field::UserAttribute("since".into())] {
         let predicate = Predicate::Values { field, test: test.clone() };
         let group = Group { dimensions: vec![vec![predicate]], ..Group::default() };
         let criteria = Criteria { groups: vec![group], include: Combine::All };
