@@ -18,6 +18,7 @@ mod changes;
 mod loaded;
 mod merge;
 mod names;
+mod ordinals;
 mod removal;
 mod rows;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use changes::Changes;
 pub use loaded::{Loaded, Recent};
 pub use merge::{Arrival, rows_named, touch, update};
 pub use names::CapturedNames;
+pub use ordinals::{ORDINALS_PER_ROW, Ordinals};
 pub use removal::{block_attributes, delete_endpoint, delete_user};
 pub use rows::UPDATE_BYTES_MAX;
 
@@ -68,6 +70,8 @@ pub enum Row {
     User(Arc<str>),
     /// Which endpoint holds an address.
     Address(Address),
+    /// By [`Ordinals::row_of`].
+    Ordinals(u32),
 }
 
 /// A row of an application's audience as the store has it, by what [`Row`] has; `None`: there is none.
@@ -77,6 +81,7 @@ pub enum Found {
     User(Arc<str>, Option<Arc<User>>),
     /// With the folded id of the endpoint that holds the address.
     Address(Address, Option<Arc<str>>),
+    Ordinals(u32, Option<Arc<Ordinals>>),
 }
 
 impl Row {
@@ -86,6 +91,7 @@ impl Row {
             Self::Endpoint(id) => Found::Endpoint(id, None),
             Self::User(id) => Found::User(id, None),
             Self::Address(address) => Found::Address(address, None),
+            Self::Ordinals(row) => Found::Ordinals(row, None),
         }
     }
 }
@@ -136,13 +142,18 @@ pub struct Audience {
     pub users: Loaded<Arc<str>, Arc<User>>,
     /// The folded id of the endpoint that holds an address.
     pub addresses: Loaded<Address, Arc<str>>,
+    /// By [`Ordinals::row_of`]; what a step changes in them stands below until it ends.
+    pub ordinals: Loaded<u32, Arc<Ordinals>>,
     /// Ordinal → instant of the latest activity, of the endpoints that were only touched: an update leaves its date in the
     /// endpoint itself.
     pub activity: HashMap<u32, Timestamp>,
-    /// Ordinals given out by this batch, and to which folded ids.
+    /// Ordinals given out by this step, and to which folded ids.
     pub new_ordinals: BTreeMap<u32, Arc<str>>,
-    /// Ordinals whose endpoints were deleted by this batch.
+    /// Ordinals whose endpoints were deleted by this step.
     pub deleted_ordinals: BTreeSet<u32>,
+    /// Rows of ordinals that this step changes, and about as many bytes as they have.
+    changed_rows: BTreeSet<u32>,
+    changed_rows_bytes: usize,
     /// The position in the log whose state had the summary changed first.
     summary_changed_at: u64,
 }
@@ -160,12 +171,13 @@ impl Audience {
 
     /// Rows in memory.
     pub fn rows(&self) -> usize {
-        self.endpoints.len() + self.users.len() + self.addresses.len()
+        self.endpoints.len() + self.users.len() + self.addresses.len() + self.ordinals.len()
     }
 
     /// About as many bytes has everything that is to be written.
     pub fn dirty_bytes(&self) -> usize {
         let rows = self.endpoints.dirty_bytes() + self.users.dirty_bytes() + self.addresses.dirty_bytes();
+        let rows = rows + self.changed_rows_bytes;
         rows + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
     }
 
@@ -175,6 +187,7 @@ impl Audience {
             Found::Endpoint(id, endpoint) => self.endpoints.load(id, endpoint),
             Found::User(id, user) => self.users.load(id, user),
             Found::Address(address, holder) => self.addresses.load(address, holder),
+            Found::Ordinals(row, ordinals) => self.ordinals.load(row, ordinals),
         }
     }
 
@@ -184,12 +197,14 @@ impl Audience {
         if is_summary_changed {
             self.summary_changed_at = position;
         }
+        self.settle_ordinals();
         let changes = Changes::of(self, position, is_summary_changed);
         if self.summary.deleted {
             // Nothing is taken any more, and the rows go without the projection.
             self.endpoints = Loaded::default();
             self.users = Loaded::default();
             self.addresses = Loaded::default();
+            self.ordinals = Loaded::default();
         }
         changes
     }
@@ -200,6 +215,7 @@ impl Audience {
             Row::Endpoint(id) => self.endpoints.is_loaded(id),
             Row::User(id) => self.users.is_loaded(id),
             Row::Address(address) => self.addresses.is_loaded(address),
+            Row::Ordinals(row) => self.ordinals.is_loaded(row),
         }
     }
 
@@ -208,6 +224,7 @@ impl Audience {
         self.endpoints.forget(position);
         self.users.forget(position);
         self.addresses.forget(position);
+        self.ordinals.forget(position);
     }
 
     /// Whether nothing of it was changed after the state of `position`, of what has not been forgotten.
@@ -242,6 +259,56 @@ impl Audience {
         let value = (!user.endpoints.is_empty()).then_some(user);
         let bytes = rows::user(id, value.as_ref());
         self.users.put(&id.into(), value.map(Arc::new), bytes);
+    }
+
+    /// Asks for the row of an ordinal, unless it is in memory or begins with this step.
+    pub(crate) fn require_ordinal(&self, ordinal: u32) -> Result<(), NotLoaded> {
+        let (row, first) = (Ordinals::row_of(ordinal), Ordinals::first_of(ordinal));
+        let is_new = first == self.summary.next_ordinal || self.new_ordinals.contains_key(&first);
+        if is_new || self.ordinals.is_loaded(&row) {
+            Ok(())
+        } else {
+            Err(NotLoaded(vec![Row::Ordinals(row)]))
+        }
+    }
+
+    /// Gives an ordinal, whose row was asked for, to an endpoint.
+    pub(crate) fn give_ordinal(&mut self, ordinal: u32, folded: &Arc<str>) {
+        self.count_ordinal(ordinal, folded.len());
+        self.new_ordinals.insert(ordinal, Arc::clone(folded));
+    }
+
+    /// Takes an ordinal, whose row was asked for, from an endpoint that is deleted.
+    pub(crate) fn take_ordinal(&mut self, ordinal: u32) {
+        self.count_ordinal(ordinal, 0);
+        self.activity.remove(&ordinal);
+        self.deleted_ordinals.insert(ordinal);
+    }
+
+    fn count_ordinal(&mut self, ordinal: u32, bytes: usize) {
+        let row = Ordinals::row_of(ordinal);
+        if self.changed_rows.insert(row) {
+            self.changed_rows_bytes += rows::ordinals(self.ordinals.get(&row).map(|row| &**row));
+        }
+        self.changed_rows_bytes += bytes;
+    }
+
+    /// Writes the rows of the ordinals that were given and taken. An endpoint may be made and deleted in one step: what was
+    /// taken comes last.
+    fn settle_ordinals(&mut self) {
+        let mut rows: BTreeMap<u32, BTreeMap<u32, Option<Arc<str>>>> = BTreeMap::new();
+        let given = self.new_ordinals.iter().map(|(ordinal, id)| (*ordinal, Some(Arc::clone(id))));
+        for (ordinal, id) in given.chain(self.deleted_ordinals.iter().map(|ordinal| (*ordinal, None))) {
+            rows.entry(Ordinals::row_of(ordinal)).or_default().insert(ordinal % ORDINALS_PER_ROW, id);
+        }
+        for (row, changes) in rows {
+            let ordinals = self.ordinals.get(&row).cloned().unwrap_or_default().with(&changes);
+            let value = (!ordinals.is_empty()).then(|| Arc::new(ordinals));
+            self.ordinals.put(&row, value, 0);
+        }
+        self.new_ordinals.clear();
+        self.changed_rows.clear();
+        self.changed_rows_bytes = 0;
     }
 
     /// Ends the link between an endpoint and its user.

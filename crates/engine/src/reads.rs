@@ -1,10 +1,13 @@
 //! Endpoints and users as request handlers read them.
 
-use domain::audience::AppKey;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use domain::audience::{AppKey, Ordinals};
 use domain::endpoints::{Endpoint, User};
 use domain::ids::UserId;
 use store::key::KeyRange;
-use store::tables::audiences::{endpoint_key, user_key};
+use store::tables::audiences::{endpoint_key, ordinals_key, user_key};
 use store::tables::outbox::{Outcome, outcome_key};
 use store::value::decode;
 use store::{Key, Kv, KvError, Versioned};
@@ -41,6 +44,24 @@ pub async fn user_endpoints(
     let endpoints = rows.into_iter().flatten().map(|row| decode(&row.value));
     let endpoints = endpoints.collect::<Result<Vec<Endpoint>, _>>()?;
     Ok(Some((user, endpoints)))
+}
+
+/// The folded ids of the endpoints that have the ordinals, in their order.
+pub(crate) async fn ids_of_ordinals(
+    kv: &dyn Kv,
+    app: &AppKey,
+    ordinals: &[u32],
+) -> Result<Vec<Option<Arc<str>>>, KvError> {
+    let numbers: BTreeSet<u32> = ordinals.iter().map(|ordinal| Ordinals::row_of(*ordinal)).collect();
+    let keys: Vec<Key> = numbers.iter().map(|number| ordinals_key(app, *number)).collect();
+    let mut rows: HashMap<u32, Ordinals> = HashMap::with_capacity(keys.len());
+    for (number, row) in numbers.into_iter().zip(kv.get_many(&keys).await?) {
+        if let Some(row) = row {
+            rows.insert(number, decode(&row.value)?);
+        }
+    }
+    let id_of = |ordinal: &u32| rows.get(&Ordinals::row_of(*ordinal))?.get(*ordinal).map(Arc::from);
+    Ok(ordinals.iter().map(id_of).collect())
 }
 
 /// A scan over the rows of ordinals may pass by so many rows, for each that is wanted: it costs a fraction of a look-up.
@@ -89,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn rows_of_ordinals_are_the_same_scanned_or_looked_up() {
         let app = AppKey { account: "account".into(), app: "app".into() };
-        let key = |ordinal| store::tables::audiences::ordinal_key(&app, ordinal);
+        let key = |ordinal| store::tables::campaigns::received_key(&app, ordinal);
         let kv = MemoryKv::new();
         let mut batch = Batch::default();
         for ordinal in [1, 2, 4, 5, 9, 100] {

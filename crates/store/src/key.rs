@@ -23,7 +23,7 @@ pub enum Table {
     Jobs = 12,
     /// (account, app, folded endpoint id) → endpoint.
     Endpoints = 20,
-    /// (account, app, ordinal) → folded endpoint id.
+    /// (account, app, ordinal / 64) → folded endpoint ids.
     Ordinals = 21,
     /// (account, app, user id) → user attributes and endpoint ids.
     Users = 22,

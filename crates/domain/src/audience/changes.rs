@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Address, Audience, Recent, Summary};
+use super::{Address, Audience, Ordinals, Recent, Summary};
 use crate::endpoints::{Endpoint, User};
 use crate::ids::UserId;
 use crate::time::Timestamp;
@@ -19,11 +19,11 @@ pub struct Changes {
     pub endpoints: Vec<Recent<Arc<str>, Arc<Endpoint>>>,
     pub users: Vec<Recent<Arc<str>, Arc<User>>>,
     pub addresses: Vec<Recent<Address, Arc<str>>>,
+    pub ordinals: Vec<Recent<u32, Arc<Ordinals>>>,
     /// Bytes of the users in memory that recent endpoints have.
     pub user_bytes: HashMap<UserId, usize>,
     /// As in [`Audience`].
     pub activity: Vec<(u32, Timestamp)>,
-    pub new_ordinals: Vec<(u32, Arc<str>)>,
     pub deleted_ordinals: Vec<u32>,
 }
 
@@ -44,8 +44,8 @@ impl Changes {
             endpoints,
             users,
             addresses: audience.addresses.settle(position),
+            ordinals: audience.ordinals.settle(position),
             activity: audience.activity.drain().collect(),
-            new_ordinals: std::mem::take(&mut audience.new_ordinals).into_iter().collect(),
             deleted_ordinals: std::mem::take(&mut audience.deleted_ordinals).into_iter().collect(),
         }
     }

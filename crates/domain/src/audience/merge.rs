@@ -58,6 +58,9 @@ pub fn update(
     if existing.is_none() && !arrival.may_create {
         return Ok(Err(Invalid::new(TOO_MANY_ENDPOINTS)));
     }
+    if existing.is_none() {
+        audience.require_ordinal(audience.summary.next_ordinal)?;
+    }
     require_rows(audience, &folded, existing, update)?;
     let existing = existing.cloned();
     let plan = match plan(audience, key, id, &folded, existing, update, arrival)? {
@@ -379,7 +382,7 @@ impl Plan {
     /// Writes what was planned. Everything it reads was loaded by [`plan`].
     fn carry_out(mut self, audience: &mut Audience, folded: &Arc<str>) -> Result<(), NotLoaded> {
         if self.is_new {
-            audience.new_ordinals.insert(self.endpoint.ordinal, Arc::clone(folded));
+            audience.give_ordinal(self.endpoint.ordinal, folded);
             let summary = audience.summary_mut();
             summary.next_ordinal += 1;
             summary.endpoints += 1;

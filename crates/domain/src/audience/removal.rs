@@ -24,6 +24,7 @@ pub fn delete_endpoint(audience: &mut Audience, folded: &Arc<str>) -> Result<Opt
     if !missing.is_empty() {
         return Err(NotLoaded(missing));
     }
+    audience.require_ordinal(endpoint.ordinal)?;
     if let Some(user) = &endpoint.user_id {
         audience.unlink(folded, user.as_str())?;
     }
@@ -34,8 +35,7 @@ pub fn delete_endpoint(audience: &mut Audience, folded: &Arc<str>) -> Result<Opt
     }
     let summary = audience.summary_mut();
     summary.endpoints = summary.endpoints.saturating_sub(1);
-    audience.activity.remove(&endpoint.ordinal);
-    audience.deleted_ordinals.insert(endpoint.ordinal);
+    audience.take_ordinal(endpoint.ordinal);
     audience.put_endpoint(folded, None);
     Ok(Some(endpoint))
 }
@@ -57,10 +57,10 @@ pub fn delete_user(audience: &mut Audience, user_id: &str) -> Result<usize, NotL
     }
     let mut missing = Vec::new();
     for id in &user.endpoints {
-        if let Some(endpoint) = audience.endpoint(id)?
-            && let Some(address) = folded_address(endpoint)
-        {
-            missing.push(Row::Address(address));
+        if let Some(endpoint) = audience.endpoint(id)? {
+            missing.extend(folded_address(endpoint).map(Row::Address));
+            let ordinal = audience.require_ordinal(endpoint.ordinal);
+            missing.extend(ordinal.err().into_iter().flat_map(|NotLoaded(rows)| rows));
         }
     }
     missing.retain(|row| !audience.is_loaded(row));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Summary;
+use super::{Ordinals, Summary};
 use crate::endpoints::{Endpoint, Text, User, Values};
 
-/// Bytes of the rows that one update changes, at most: the endpoint, those that give way to it, the users of both.
+/// Bytes of the rows that one update changes, at most: the endpoint, those that give way to it, the users of both, the row of
+/// its ordinal.
 pub const UPDATE_BYTES_MAX: usize = 200 << 10;
 
 /// Key, ordinal, dates and lengths of a row.
@@ -19,7 +20,7 @@ pub(super) fn summary(summary: &Summary) -> usize {
     ROW_BYTES + names.map(|name| name.len() + LENGTH_BYTES).sum::<usize>()
 }
 
-/// A row of an endpoint, and the row of its ordinal.
+/// A row of an endpoint.
 pub(super) fn endpoint(folded: &str, value: Option<&Endpoint>) -> usize {
     let value = value.map_or(0, |endpoint| {
         let Endpoint { attributes, loose_user_attributes, id, request_id, .. } = endpoint;
@@ -29,7 +30,12 @@ pub(super) fn endpoint(folded: &str, value: Option<&Endpoint>) -> usize {
             + id.as_str().len()
             + request_id.as_str().len()
     });
-    ROW_BYTES + 3 * folded.len() + value
+    ROW_BYTES + 2 * folded.len() + value
+}
+
+/// A row of ordinals before what is added to it.
+pub(super) fn ordinals(row: Option<&Ordinals>) -> usize {
+    ROW_BYTES + row.map_or(0, Ordinals::bytes)
 }
 
 pub(super) fn user(id: &str, value: Option<&User>) -> usize {

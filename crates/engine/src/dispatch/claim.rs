@@ -12,7 +12,7 @@ use domain::messages::{check_channel, decide_direct};
 use domain::records::SendStatus;
 use domain::time::Timestamp;
 use serde_json::Value;
-use store::tables::audiences::{EndpointRef, endpoint_key, ordinal_key, user_key};
+use store::tables::audiences::{endpoint_key, user_key};
 use store::tables::campaigns::{CampaignState, received_key, state_key};
 use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key};
 use store::value::{decode, encode};
@@ -107,15 +107,11 @@ impl Dispatcher {
                 Recipient::Endpoint { .. } | Recipient::Address(_) => None,
             })
             .collect();
-        let rows = reads::of_ordinals(kv, &ordinals, |ordinal| ordinal_key(app, ordinal)).await?;
-        let mut ids = rows.into_iter();
+        let mut ids = reads::ids_of_ordinals(kv, app, &ordinals).await?.into_iter();
         let mut folded: Vec<Option<Arc<str>>> = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             folded.push(match recipient {
-                Recipient::Ordinal(_) => match ids.next().flatten() {
-                    Some(row) => Some(decode::<EndpointRef>(&row.value)?.0),
-                    None => None,
-                },
+                Recipient::Ordinal(_) => ids.next().flatten(),
                 Recipient::Endpoint { endpoint, .. } => Some(endpoint.as_str().into()),
                 Recipient::Address(_) => None,
             });

@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use object_store::path::Path;
 use roaring::RoaringBitmap;
-use store::tables::audiences::{EndpointRef, endpoint_key, endpoints, ordinal_key, user_key};
+use store::tables::audiences::{endpoint_key, endpoints, user_key};
 use store::tables::jobs::{JobState, JobStatus, state_key};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, KvError, Versioned};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{JobError, Kind, Outcome, load};
 use crate::Engine;
 use crate::objects::{Bucket, NewObject, ObjectsError, parse_s3_url};
+use crate::reads;
 use crate::segments::{SelectError, select};
 
 /// Rows of a part.
@@ -252,12 +253,8 @@ impl Source {
 }
 
 async fn members_of(engine: &Engine, app: &AppKey, ordinals: &[u32]) -> Result<Vec<Versioned>, KvError> {
-    let keys: Vec<Key> = ordinals.iter().map(|ordinal| ordinal_key(app, *ordinal)).collect();
-    let mut endpoints = Vec::with_capacity(keys.len());
-    for row in engine.kv.get_many(&keys).await?.into_iter().flatten() {
-        let EndpointRef(folded) = decode(&row.value)?;
-        endpoints.push(endpoint_key(app, &folded));
-    }
+    let ids = reads::ids_of_ordinals(&*engine.kv, app, ordinals).await?;
+    let endpoints: Vec<Key> = ids.iter().flatten().map(|folded| endpoint_key(app, folded)).collect();
     Ok(engine.kv.get_many(&endpoints).await?.into_iter().flatten().collect())
 }
 

@@ -7,7 +7,7 @@ use domain::audience::{AppKey, Changes};
 use domain::events::EventNames;
 use domain::time::Timestamp;
 use store::tables::audiences::{
-    EndpointRef, Instant, activity_key, address_key, endpoint_key, ordinal_key, summary_key, user_key,
+    EndpointRef, Instant, activity_key, address_key, endpoint_key, ordinals_key, summary_key, user_key,
 };
 use store::tables::events::{Cursor, cursor_key, names_key};
 use store::tables::outbox::{Lane, Queue};
@@ -153,12 +153,13 @@ fn write_audience(batch: &mut Batch, app: &AppKey, changes: &Changes) {
             None => batch.delete(endpoint_key(app, &row.key)),
         };
     }
-    // An endpoint may be made and deleted in one step: deletions come last.
-    for (ordinal, id) in &changes.new_ordinals {
-        batch.put(ordinal_key(app, *ordinal), encode(&EndpointRef(Arc::clone(id))));
+    for row in changes.ordinals.iter().filter(|row| row.is_changed) {
+        match &row.value {
+            Some(ordinals) => batch.put(ordinals_key(app, row.key), encode(&**ordinals)),
+            None => batch.delete(ordinals_key(app, row.key)),
+        };
     }
     for ordinal in &changes.deleted_ordinals {
-        batch.delete(ordinal_key(app, *ordinal));
         batch.delete(activity_key(app, *ordinal));
     }
     for row in changes.users.iter().filter(|row| row.is_changed) {

@@ -322,6 +322,7 @@ pub(super) async fn read_rows(engine: &Engine, app: &AppKey, rows: Vec<Row>) -> 
                 let holder: Option<EndpointRef> = read(value)?;
                 Found::Address(address, holder.map(|EndpointRef(id)| id))
             }
+            Row::Ordinals(row) => Found::Ordinals(row, read(value)?.map(Arc::new)),
         })
     });
     found.collect()

@@ -9,7 +9,7 @@ use domain::endpoints::{Endpoint, EndpointStatus, OptOut};
 use domain::records::{Body, Record, SendStatus};
 use domain::time::Timestamp;
 use store::kv::memory::MemoryKv;
-use store::tables::audiences::{endpoint_key, ordinal_key, summary_key};
+use store::tables::audiences::{endpoint_key, summary_key};
 use store::tables::campaigns::{CampaignState, Progress, Status, runs, state_key, states};
 use store::tables::definitions;
 use store::tables::outbox::{Intent, Lane, Recipient, Source, intents, is_retry, pages};
@@ -148,9 +148,9 @@ impl World {
 
     async fn endpoint(&self, app: &AppKey, ordinal: u32) -> Result<Endpoint, Violation> {
         let missing = || Violation::Broken(format!("ordinal {ordinal} is messaged and does not exist"));
-        let row = self.kv.get(&ordinal_key(app, ordinal)).await?.ok_or_else(missing)?;
-        let folded: store::tables::audiences::EndpointRef = decode(&row.value).map_err(KvError::from)?;
-        let row = self.kv.get(&endpoint_key(app, &folded.0)).await?.ok_or_else(missing)?;
+        let ids = crate::reads::ids_of_ordinals(&*self.kv, app, &[ordinal]).await?;
+        let folded = ids.into_iter().next().flatten().ok_or_else(missing)?;
+        let row = self.kv.get(&endpoint_key(app, &folded)).await?.ok_or_else(missing)?;
         Ok(decode(&row.value).map_err(KvError::from)?)
     }
 

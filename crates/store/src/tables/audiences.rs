@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use domain::audience::{Address, AppKey, Row, Summary};
+use domain::audience::{Address, AppKey, Ordinals, Row, Summary};
 use domain::endpoints::{Endpoint, User};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,11 @@ impl Stored for User {
 
 impl Stored for Summary {
     const FORMAT: u8 = 1;
+}
+
+/// Before the first release each ordinal had a row of its own: format 1.
+impl Stored for Ordinals {
+    const FORMAT: u8 = 2;
 }
 
 /// The folded id of an endpoint, as a value.
@@ -76,8 +81,9 @@ pub(crate) fn short(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("#{}", crate::hex::encode(digest.as_ref())))
 }
 
-pub fn ordinal_key(app: &AppKey, ordinal: u32) -> Key {
-    scope(Table::Ordinals, app).ordinal(ordinal)
+/// `row`: see [`Ordinals::row_of`].
+pub fn ordinals_key(app: &AppKey, row: u32) -> Key {
+    scope(Table::Ordinals, app).ordinal(row)
 }
 
 pub fn summary_key(app: &AppKey) -> Key {
@@ -99,5 +105,6 @@ pub fn row_key(app: &AppKey, row: &Row) -> Key {
         Row::Endpoint(folded) => endpoint_key(app, folded),
         Row::User(id) => user_key(app, id),
         Row::Address(address) => address_key(app, address),
+        Row::Ordinals(row) => ordinals_key(app, *row),
     }
 }
