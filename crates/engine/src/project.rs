@@ -1,7 +1,7 @@
 //! The projection: records of the log folded into state.
 //!
 //! A step reads records, folds them in log order into a working set, and commits the changed rows *and* the cursor in one
-//! batch; only then does it act (publish progress, update indexes, wake workers). Folding uses only state and record, so a
+//! batch; only then does it act (update indexes, publish progress, wake workers). The next step is folded meanwhile ([`changed`]). Folding uses only state and record, so a
 //! crash and a restart are the same path as normal running. A step that cannot commit is taken back whole: the window forgets
 //! what it added, the working set is read anew.
 //!

@@ -127,9 +127,9 @@ impl InFlight {
         self.outcome.take().unwrap_or_else(|| Err(KvError::Failed("the commit was not waited for".into())))
     }
 
-    /// What it makes of a row that is not of an audience, if it changes it.
-    pub(super) fn changed(&self, key: &Key) -> Option<Option<Arc<[u8]>>> {
-        self.raw.get(key).filter(|row| row.dirty).map(|row| row.value.clone())
+    /// A row that is not of an audience, if it changes it.
+    pub(super) fn changed(&self, key: &Key) -> Option<&RawRow> {
+        self.raw.get(key).filter(|row| row.dirty)
     }
 
     pub(super) fn event_names(&self, app: &AppKey) -> Option<EventNames> {

@@ -144,8 +144,13 @@ impl Working {
             } else {
                 let raw = &mut self.raw;
                 missing.retain(|key| {
-                    let Some(value) = in_flight.changed(key) else { return true };
-                    let row = RawRow { value, version: Version::ABSENT, dirty: false, guarded };
+                    let Some(changed) = in_flight.changed(key) else { return true };
+                    let row = RawRow {
+                        value: changed.value.clone(),
+                        version: Version::ABSENT,
+                        dirty: false,
+                        guarded,
+                    };
                     raw.insert(key.clone(), row);
                     false
                 });
