@@ -139,17 +139,36 @@ impl World {
 
 #[tokio::test]
 async fn a_step_that_cannot_commit_leaves_nothing_behind() {
+    fold_with_faults(7, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_in_flight_that_cannot_commit_leaves_nothing_behind() {
+    for seed in 0..10 {
+        fold_with_faults(seed, true).await;
+    }
+}
+
+/// Folds a story while commits fail and conflict, and compares with a fold without faults.
+async fn fold_with_faults(seed: u64, reads_ahead: bool) {
     let world = World::new();
     let kv = Arc::new(MemoryKv::new());
-    let plan = FaultPlan::random(1, 100_000, 2, &[Fault::Conflict, Fault::FailBefore]);
+    let plan = FaultPlan::random(seed, 100_000, 2, &[Fault::Conflict, Fault::FailBefore]);
     let engine = world.engine(Arc::new(FaultyKv::new(Arc::<MemoryKv>::clone(&kv), plan)));
-    let mut projector = Projector::open(engine.clone()).await.unwrap();
-    let mut dice = Dice::new(7);
+    let open = || async {
+        let mut projector = Projector::open(engine.clone()).await.unwrap();
+        if reads_ahead {
+            projector.read_ahead();
+        }
+        projector
+    };
+    let mut projector = open().await;
+    let mut dice = Dice::new(seed);
     let mut failures = 0;
     for number in 0..400 {
         world.happen(&mut dice, number).await;
-        if dice.once_in(30) {
-            projector = Projector::open(engine.clone()).await.unwrap();
+        if !reads_ahead && dice.once_in(30) {
+            projector = open().await;
         }
         while dice.once_in(2) {
             match projector.step().await {
@@ -159,8 +178,14 @@ async fn a_step_that_cannot_commit_leaves_nothing_behind() {
             }
         }
     }
-    assert!(failures > 20, "{failures}");
-    while !matches!(projector.step().await, Ok(Step::Idle)) {}
+    assert!(reads_ahead || failures > 20, "{failures}");
+    while engine.projected() < world.log.end(SHARD) {
+        match projector.step().await {
+            Ok(Step::Idle) => projector.wait().await.unwrap(),
+            Ok(Step::Progress) | Err(ProjectError::Kv(KvError::Full)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
     world.assert_folded(&kv).await;
 }
 
