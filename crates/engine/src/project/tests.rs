@@ -153,7 +153,10 @@ async fn a_step_in_flight_that_cannot_commit_leaves_nothing_behind() {
 async fn fold_with_faults(seed: u64, reads_ahead: bool) {
     let world = World::new();
     let kv = Arc::new(MemoryKv::new());
-    let plan = FaultPlan::random(seed, 100_000, 2, &[Fault::Conflict, Fault::FailBefore]);
+    let faults = [Fault::Conflict, Fault::FailBefore];
+    let slow = [Fault::Yield(2_000), Fault::Yield(200), faults[0], faults[1]];
+    let (one_in, faults) = if reads_ahead { (1, &slow[..]) } else { (2, &faults[..]) };
+    let plan = FaultPlan::random(seed, 100_000, one_in, faults);
     let engine = world.engine(Arc::new(FaultyKv::new(Arc::<MemoryKv>::clone(&kv), plan)));
     let open = || async {
         let mut projector = Projector::open(engine.clone()).await.unwrap();
@@ -171,6 +174,10 @@ async fn fold_with_faults(seed: u64, reads_ahead: bool) {
             projector = open().await;
         }
         while dice.once_in(2) {
+            if reads_ahead && projector.next < world.log.end(SHARD).0 {
+                // Something to fold while the step before is in flight.
+                projector.wait().await.unwrap();
+            }
             match projector.step().await {
                 Ok(_) => {}
                 Err(ProjectError::Kv(KvError::Full)) => failures += 1,
