@@ -177,8 +177,8 @@ impl Audience {
     /// About as many bytes has everything that is to be written.
     pub fn dirty_bytes(&self) -> usize {
         let rows = self.endpoints.dirty_bytes() + self.users.dirty_bytes() + self.addresses.dirty_bytes();
-        let rows = rows + self.changed_rows_bytes;
-        rows + if self.summary_dirty { rows::summary(&self.summary) } else { 0 }
+        let summary = if self.summary_dirty { rows::summary(&self.summary) } else { 0 };
+        rows + self.changed_rows_bytes + summary
     }
 
     /// Takes in a row that the store has, unless it is in memory: there it may be newer.
