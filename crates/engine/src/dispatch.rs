@@ -102,6 +102,9 @@ pub enum DispatchError {
     Kv(#[from] KvError),
     #[error("cannot record an outcome")]
     Log(#[from] LogError),
+    /// It panicked: what it had begun is in its intent.
+    #[error("a hand that carried out a claim has ended")]
+    Hand(#[from] tokio::task::JoinError),
 }
 
 /// What a step found.
@@ -194,6 +197,7 @@ pub struct Sender {
     pause: Arc<Pause>,
     /// As many as the transport hands over at a time: what has to wait can still be put off.
     slots: Arc<Semaphore>,
+    slots_max: usize,
     /// Nothing more is handed over once this is cancelled.
     stop: CancellationToken,
 }
@@ -207,13 +211,14 @@ impl Dispatcher {
         options: DispatchOptions,
         stop: CancellationToken,
     ) -> Self {
-        let slots = transport.mails_in_flight_max().min(Semaphore::MAX_PERMITS);
+        let slots_max = transport.mails_in_flight_max().min(Semaphore::MAX_PERMITS);
         let sender = Sender {
             engine: engine.clone(),
             transport,
             options: Arc::new(options),
             pause: Arc::default(),
-            slots: Arc::new(Semaphore::new(slots)),
+            slots: Arc::new(Semaphore::new(slots_max)),
+            slots_max,
             stop,
         };
         Self { engine, lane, contents: HashMap::new(), rates: Rates::default(), sender }

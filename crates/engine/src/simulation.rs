@@ -124,7 +124,7 @@ struct Process {
 }
 
 impl World {
-    /// Plays the story of a seed to its end and checks it.
+    /// Plays the story of a seed to its end and checks it. On a runtime of one thread a seed tells the same story each time.
     pub async fn run(seed: u64, actions: usize) -> Result<Told, Violation> {
         let mut world = Self::new(seed);
         world.restart().await?;

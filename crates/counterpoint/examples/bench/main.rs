@@ -30,7 +30,11 @@ fn number(arguments: &[String], place: usize, default: u64) -> anyhow::Result<u6
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let mut runtime = match arguments.first().map(String::as_str) {
+        // A seed tells the same story each time only where one thing happens after the other.
+        Some("sim") => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
     // What stands in the server's place has as many threads as the server has; the load has one.
     if arguments.first().is_none_or(|command| command != PLAIN_CLIENT) {
         runtime.worker_threads(1);

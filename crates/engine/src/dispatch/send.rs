@@ -1,5 +1,7 @@
 //! A claim carried out: every mail rendered and handed over, the outcome appended to the log.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deliver::{Email, Outcome};
@@ -7,9 +9,9 @@ use domain::ids::DeliveryId;
 use domain::records::{self, Body, CampaignRef, Outcomes, Record, SendStatus};
 use domain::rendering::{Missing, RenderContext};
 use domain::time::Timestamp;
-use futures::future::join_all;
 use store::LogError;
 use store::tables::outbox::{Delivery, Intent, Source};
+use tokio::task::JoinSet;
 
 use super::claim::Known;
 use super::waiters::DeliveryOutcome;
@@ -32,8 +34,10 @@ pub(super) struct Fate {
 /// Carries out a claim: hands every message over at once (the transport bounds its connections), then appends one record
 /// of all outcomes. Durable on return.
 pub async fn send(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
-    let (intent, fates) = hand_over_all(sender, claim).await;
-    record(sender, &intent, &fates).await?;
+    let claim = Arc::new(claim);
+    let fates = hand_over_all(sender, &claim).await?;
+    let intent = &claim.intent;
+    record(sender, intent, &fates).await?;
     let decided = intent.deliveries.iter().zip(&fates).filter(|(_, fate)| fate.status.is_final());
     let outcomes = decided.map(|(delivery, fate)| DeliveryOutcome {
         delivery_id: delivery.id.clone(),
@@ -71,30 +75,48 @@ fn shortened(detail: &str) -> &str {
 }
 
 /// Hands over and records nothing: how a crash looks to the provider. For the simulated world.
-pub(crate) async fn send_unrecorded(sender: &Sender, claim: Claim) {
-    hand_over_all(sender, claim).await;
+pub(crate) async fn send_unrecorded(sender: &Sender, claim: Claim) -> Result<(), DispatchError> {
+    hand_over_all(sender, &Arc::new(claim)).await.map(drop)
 }
 
-async fn hand_over_all(sender: &Sender, claim: Claim) -> (Intent, Vec<Fate>) {
-    let Claim { intent, content, readers } = claim;
-    let hand_overs = intent.deliveries.iter().zip(&readers).map(|(delivery, reader)| {
-        let content = &content;
-        let intent = &intent;
-        async move {
-            match (&delivery.skipped, reader) {
-                (None, Some(reader)) => sender.hand_over(intent, content, delivery, reader).await,
-                (status, _) => Fate {
-                    status: status.unwrap_or(SendStatus::Unknown),
-                    attempt: intent.attempt,
-                    code: None,
-                    detail: delivery.detail.clone(),
-                    retry_at: None,
-                },
-            }
-        }
-    });
-    let fates = join_all(hand_overs).await;
-    (intent, fates)
+/// Several hands carry out a claim, each one message after the other. One task that waits for all messages at once would have
+/// the runtime do their work on one thread, and take and give back a slot for each of them.
+async fn hand_over_all(sender: &Sender, claim: &Arc<Claim>) -> Result<Vec<Fate>, DispatchError> {
+    let deliveries = claim.readers.len();
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut hands = JoinSet::new();
+    for _ in 0..deliveries.min(sender.slots_max) {
+        hands.spawn(carry_out(sender.clone(), Arc::clone(claim), Arc::clone(&next)));
+    }
+    let mut fates = Vec::with_capacity(deliveries);
+    while let Some(hand) = hands.join_next().await {
+        fates.extend(hand?);
+    }
+    fates.sort_unstable_by_key(|(at, _)| *at);
+    Ok(fates.into_iter().map(|(_, fate)| fate).collect())
+}
+
+/// A hand: carries out what no other one has taken, until nothing is left. It waits for a slot first: what is not begun can
+/// still be put off, and of a large message there are never more copies than are handed over.
+async fn carry_out(sender: Sender, claim: Arc<Claim>, next: Arc<AtomicUsize>) -> Vec<(usize, Fate)> {
+    let _slot = sender.slots.acquire().await;
+    let Claim { intent, content, readers } = &*claim;
+    let mut fates = Vec::new();
+    loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let (Some(delivery), Some(reader)) = (intent.deliveries.get(at), readers.get(at)) else { return fates };
+        let fate = match (&delivery.skipped, reader) {
+            (None, Some(reader)) => sender.hand_over(intent, content, delivery, reader).await,
+            (status, _) => Fate {
+                status: status.unwrap_or(SendStatus::Unknown),
+                attempt: intent.attempt,
+                code: None,
+                detail: delivery.detail.clone(),
+                retry_at: None,
+            },
+        };
+        fates.push((at, fate));
+    }
 }
 
 /// Appends the outcome of a claim; tries again while the log has no room, because what is lost here is listed as unknown.
@@ -156,8 +178,6 @@ impl Sender {
             detail,
             retry_at: None,
         };
-        // Rendered behind the slot: of a large message there are never more copies than are handed over.
-        let _slot = self.slots.acquire().await;
         let email = match self.email(intent, content, delivery, reader) {
             Ok(email) => email,
             Err(reason) => return fate(SendStatus::RenderingFailure, reason),

@@ -300,7 +300,7 @@ impl World {
         let sender = self.process().dispatchers[lane].sender();
         // Now and then the machine dies between the hand-over and its record.
         if self.dice.once_in(15) {
-            dispatch::send_unrecorded(&sender, *claim).await;
+            dispatch::send_unrecorded(&sender, *claim).await?;
             self.crash().await.map_err(|violation| violation.to_string())?;
             return Ok(());
         }

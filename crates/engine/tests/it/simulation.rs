@@ -31,3 +31,11 @@ async fn the_invariants_hold_in_every_world() {
     assert!(sum.unknown > 0 && sum.withheld > SEEDS, "{sum:?}");
     assert!(sum.refusals > SEEDS && sum.deleted > SEEDS / 2, "{sum:?}");
 }
+
+#[tokio::test]
+async fn a_seed_tells_the_same_story_each_time() {
+    for seed in 0..5 {
+        let told = World::run(seed, ACTIONS).await.unwrap();
+        assert_eq!(World::run(seed, ACTIONS).await.unwrap(), told, "seed {seed}");
+    }
+}
