@@ -14,7 +14,7 @@ mod document;
 mod size;
 mod update;
 
-pub use document::{document, members};
+pub use document::{document, document_read};
 pub use update::{EndpointUpdate, UserUpdate};
 
 /// A text of an endpoint. Most are short, and then it needs no memory of its own.

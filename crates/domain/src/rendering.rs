@@ -14,11 +14,13 @@ mod dates;
 mod evaluate;
 mod helpers;
 mod path;
+mod reads;
 mod syntax;
 mod tags;
 mod tree;
 mod values;
 
+pub use reads::Reads;
 pub use values::Values;
 
 /// Levels of blocks within blocks and of `{{else if}}` in a chain, at most.
@@ -101,19 +103,19 @@ pub struct Template {
     body: tree::Block,
     escape: Escape,
     variables: Vec<String>,
-    members: Vec<String>,
+    reads: Reads,
 }
 
 impl Template {
     /// Reads a template. Length limits depend on the kind of template and are the caller's.
     pub fn compile(source: &str, escape: Escape) -> Result<Self, TemplateError> {
-        let syntax::Parsed { body, variables, members } = syntax::parse(source)?;
-        Ok(Self { body, escape, variables, members })
+        let syntax::Parsed { body, variables, reads } = syntax::parse(source)?;
+        Ok(Self { body, escape, variables, reads })
     }
 
-    /// Whether the template may read this member of the recipient's document. A text never reads the document as a whole.
-    pub fn reads(&self, member: &str) -> bool {
-        self.members.binary_search_by(|name| name.as_str().cmp(member)).is_ok()
+    /// What the template may read of the recipient's document.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// The paths that the template reads, each once, sorted, dotted and without brackets. Names inside `each` may belong

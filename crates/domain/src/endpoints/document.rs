@@ -1,68 +1,105 @@
 //! The endpoint as the wire shows it: `EndpointResponse`.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Demographic, Endpoint, EndpointStatus, Location, OptOut, User};
+use super::{Demographic, Endpoint, EndpointStatus, Location, OptOut, Text, User};
 use crate::channels::ChannelType;
 use crate::ids::AppId;
+use crate::rendering::Reads;
 
-/// `EndpointResponse` as JSON (spec/10 §1): what `GetEndpoint` answers, an export writes and a template reads. `Attributes`,
-/// `Metrics` and `User` are always there; `Demographic` and `Location` only once something was said of them.
+/// Members of an `EndpointResponse`.
+const MEMBERS: [&str; 15] = [
+    "ApplicationId",
+    "Id",
+    "Attributes",
+    "Metrics",
+    "CohortId",
+    "CreationDate",
+    "EffectiveDate",
+    "RequestId",
+    "EndpointStatus",
+    "OptOut",
+    "ChannelType",
+    "Address",
+    "Demographic",
+    "Location",
+    "User",
+];
+
+/// `EndpointResponse` as JSON (spec/10 §1): what `GetEndpoint` answers and an export writes. `Attributes`, `Metrics` and `User`
+/// are always there; `Demographic` and `Location` only once something was said of them.
 pub fn document(app: &AppId, endpoint: &Endpoint, user: Option<&User>) -> Value {
-    members(app, endpoint, user, |_| true)
+    object(app, endpoint, user, None)
 }
 
-/// Those members of [`document`] that are wanted: a template reads two or three of them.
-pub fn members(
-    app: &AppId,
-    endpoint: &Endpoint,
-    user: Option<&User>,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Value {
+/// As much of [`document`] as templates read: they find in it what they find in the whole.
+pub fn document_read(app: &AppId, endpoint: &Endpoint, user: Option<&User>, reads: &Reads) -> Value {
+    object(app, endpoint, user, Some(reads))
+}
+
+fn object(app: &AppId, endpoint: &Endpoint, user: Option<&User>, reads: Option<&Reads>) -> Value {
     let mut document = Map::new();
-    let mut put = |name: &str, value: &dyn Fn() -> Value| {
-        if is_wanted(name) {
-            let value = value();
+    for name in MEMBERS {
+        if reads.is_none_or(|reads| reads.includes(name)) {
+            let value = member(app, endpoint, user, name, reads);
             // Nobody needs a null, nor a group without members.
             if !value.is_null() {
                 document.insert(name.to_owned(), value);
             }
         }
-    };
-    put("ApplicationId", &|| json!(app.as_str()));
-    put("Id", &|| json!(endpoint.id.as_str()));
-    put("Attributes", &|| json!(endpoint.attributes));
-    put("Metrics", &|| json!(endpoint.metrics));
-    put("CohortId", &|| json!(endpoint.cohort.to_string()));
-    put("CreationDate", &|| json!(endpoint.created.to_string()));
-    put("EffectiveDate", &|| json!(endpoint.effective_date.to_string()));
-    put("RequestId", &|| json!(endpoint.request_id.as_str()));
-    put("EndpointStatus", &|| match endpoint.status {
-        EndpointStatus::Active => json!("ACTIVE"),
-        EndpointStatus::Inactive => json!("INACTIVE"),
-    });
-    put("OptOut", &|| match endpoint.opt_out {
-        OptOut::None => json!("NONE"),
-        OptOut::All => json!("ALL"),
-    });
-    put("ChannelType", &|| json!(endpoint.channel_type.map(ChannelType::as_str)));
-    put("Address", &|| json!(endpoint.address));
-    put("Demographic", &|| demographic(&endpoint.demographic));
-    put("Location", &|| location(&endpoint.location));
-    put("User", &|| Value::Object(user_document(endpoint, user)));
+    }
     Value::Object(document)
 }
 
-fn user_document(endpoint: &Endpoint, user: Option<&User>) -> Map<String, Value> {
+fn member(app: &AppId, endpoint: &Endpoint, user: Option<&User>, name: &str, reads: Option<&Reads>) -> Value {
+    match name {
+        "ApplicationId" => json!(app.as_str()),
+        "Id" => json!(endpoint.id.as_str()),
+        "Attributes" => Value::Object(entries(&endpoint.attributes, name, reads)),
+        "Metrics" => Value::Object(entries(&endpoint.metrics, name, reads)),
+        "CohortId" => json!(endpoint.cohort.to_string()),
+        "CreationDate" => json!(endpoint.created.to_string()),
+        "EffectiveDate" => json!(endpoint.effective_date.to_string()),
+        "RequestId" => json!(endpoint.request_id.as_str()),
+        "EndpointStatus" => match endpoint.status {
+            EndpointStatus::Active => json!("ACTIVE"),
+            EndpointStatus::Inactive => json!("INACTIVE"),
+        },
+        "OptOut" => match endpoint.opt_out {
+            OptOut::None => json!("NONE"),
+            OptOut::All => json!("ALL"),
+        },
+        "ChannelType" => json!(endpoint.channel_type.map(ChannelType::as_str)),
+        "Address" => json!(endpoint.address),
+        "Demographic" => demographic(&endpoint.demographic),
+        "Location" => location(&endpoint.location),
+        "User" => user_document(endpoint, user, reads.filter(|reads| !reads.includes_all(name))),
+        _ => Value::Null,
+    }
+}
+
+fn user_document(endpoint: &Endpoint, user: Option<&User>, reads: Option<&Reads>) -> Value {
     let mut document = Map::new();
     if let Some(id) = &endpoint.user_id {
         document.insert("UserId".to_owned(), json!(id.as_str()));
     }
-    let attributes = endpoint.user_attributes(user);
+    let attributes = entries(endpoint.user_attributes(user), "User.UserAttributes", reads);
     if !attributes.is_empty() {
-        document.insert("UserAttributes".to_owned(), json!(attributes));
+        document.insert("UserAttributes".to_owned(), Value::Object(attributes));
     }
-    document
+    Value::Object(document)
+}
+
+/// The entries of a group that are read; all where nothing says which.
+fn entries<T: Serialize>(map: &BTreeMap<Text, T>, group: &str, reads: Option<&Reads>) -> Map<String, Value> {
+    let entry = |(key, value): (&Text, &T)| (key.to_string(), json!(value));
+    match reads.filter(|reads| !reads.includes_all(group)) {
+        None => map.iter().map(entry).collect(),
+        Some(reads) => reads.keys(group).filter_map(|key| map.get_key_value(key)).map(entry).collect(),
+    }
 }
 
 fn demographic(demographic: &Demographic) -> Value {

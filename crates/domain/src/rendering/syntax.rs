@@ -1,6 +1,7 @@
 //! Reads a template: text, tags and blocks, in one pass and without recursion over blocks.
 
 use super::path::Origin;
+use super::reads::Reads;
 use super::tags::{Cursor, simple_name};
 use super::tree::{Block, Call, Expression, Node, Partial, Section, Subject};
 use super::{BLOCKS_NESTED_MAX, TemplateError};
@@ -10,8 +11,8 @@ pub(super) struct Parsed {
     pub(super) body: Block,
     /// The paths of values from outside the template, each once, sorted.
     pub(super) variables: Vec<String>,
-    /// The first names of all paths, each once, sorted.
-    pub(super) members: Vec<String>,
+    /// All paths.
+    pub(super) reads: Reads,
 }
 
 /// Reads a template.
@@ -21,7 +22,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
         block: Block::default(),
         open: Vec::new(),
         variables: Vec::new(),
-        members: Vec::new(),
+        reads: Reads::default(),
     };
     while !parser.cursor.rest().is_empty() {
         parser.step()?;
@@ -30,12 +31,10 @@ pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
         let reason = format!("block {} is not closed", open.name);
         return Err(parser.cursor.fault(open.at, reason));
     }
-    let Parser { block: body, mut variables, mut members, .. } = parser;
-    for names in [&mut variables, &mut members] {
-        names.sort_unstable();
-        names.dedup();
-    }
-    Ok(Parsed { body, variables, members })
+    let Parser { block: body, mut variables, reads, .. } = parser;
+    variables.sort_unstable();
+    variables.dedup();
+    Ok(Parsed { body, variables, reads })
 }
 
 struct Parser<'s> {
@@ -44,7 +43,7 @@ struct Parser<'s> {
     block: Block,
     open: Vec<Open>,
     variables: Vec<String>,
-    members: Vec<String>,
+    reads: Reads,
 }
 
 /// A block whose end has not come yet.
@@ -361,12 +360,10 @@ impl Parser<'_> {
         self.cursor.move_to(self.cursor.at() + rest.len() - after.len());
     }
 
-    /// Keeps the paths of a tag that name values from outside the template, and the first names of all.
+    /// Keeps the paths of a tag: those that name values from outside the template, and all.
     fn collect_variables(&mut self) {
         for path in std::mem::take(&mut self.cursor.paths) {
-            if path.len() > 0 {
-                self.members.push(path.key(0, 1).to_owned());
-            }
+            self.reads.push(&path);
             let is_named = |open: &Open| open.names.iter().any(|name| *name == path.key(0, 1));
             let is_value = matches!(path.origin, Origin::Scopes { .. } | Origin::Root) && path.len() > 0;
             if is_value && !self.open.iter().any(is_named) {

@@ -10,6 +10,7 @@ use domain::endpoints::{self, Endpoint, User};
 use domain::ids::AppId;
 use domain::messages::{check_channel, decide_direct};
 use domain::records::SendStatus;
+use domain::rendering::Reads;
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::tables::audiences::{endpoint_key, user_key};
@@ -186,9 +187,9 @@ impl Dispatcher {
 
 impl Known {
     /// What a template may read of the recipient, as far as it does.
-    pub(super) fn document(&self, app: &AppId, address: &str, is_read: impl Fn(&str) -> bool) -> Value {
+    pub(super) fn document(&self, app: &AppId, address: &str, reads: &Reads) -> Value {
         match &self.endpoint {
-            Some(endpoint) => endpoints::members(app, endpoint, self.user.as_ref(), is_read),
+            Some(endpoint) => endpoints::document_read(app, endpoint, self.user.as_ref(), reads),
             None => serde_json::json!({ "Address": address, "ChannelType": ChannelType::Email.as_str() }),
         }
     }

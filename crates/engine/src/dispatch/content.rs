@@ -1,5 +1,6 @@
 //! What a page's messages are made of: a campaign's plan or a direct request, its templates compiled once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,7 +8,9 @@ use domain::audience::AppKey;
 use domain::campaigns::{EmailContent, Plan, TemplateRef};
 use domain::endpoints::Invalid;
 use domain::messages::{DirectEmail, DirectRequest};
-use domain::rendering::{Escape, Missing, RenderContext, RenderError, Substitutions, Template, Values};
+use domain::rendering::{
+    Escape, Missing, Reads, RenderContext, RenderError, Substitutions, Template, Values,
+};
 use domain::templates::{EmailChannel, EmailTemplate};
 use serde_json::Value;
 use store::tables::campaigns::{CampaignState, Status, state_key};
@@ -65,6 +68,8 @@ pub(super) struct Compiled {
     headers: Vec<(String, Template)>,
     from: Option<String>,
     defaults: Value,
+    /// What all of them read.
+    reads: Reads,
 }
 
 /// A mail as its recipient gets it.
@@ -111,13 +116,14 @@ impl Content {
 }
 
 impl Compiled {
-    /// Whether any text of the mail reads this member of the recipient's document.
-    pub(super) fn reads(&self, member: &str, particular: Option<&Particular>) -> bool {
-        let Self { subject, html, text, headers, from: _, defaults: _ } = self;
-        let of_mail = [Some(subject), html.as_ref(), text.as_ref()].into_iter().flatten();
-        let of_headers = headers.iter().map(|(_, template)| template);
+    /// What the mail may read of its recipient's document.
+    pub(super) fn reads(&self, particular: Option<&Particular>) -> Cow<'_, Reads> {
         let of_particular = particular.into_iter().flat_map(|it| [&it.body, &it.title]).flatten();
-        of_mail.chain(of_headers).chain(of_particular).any(|template| template.reads(member))
+        let mut reads = Cow::Borrowed(&self.reads);
+        for template in of_particular {
+            reads.to_mut().extend(template.reads());
+        }
+        reads
     }
 
     pub(super) fn render(
@@ -313,6 +319,10 @@ fn compile(content: &EmailContent, template: &EmailTemplate) -> Mail {
         .iter()
         .map(|(name, value)| Ok((name.clone(), plain(value)?)))
         .collect::<Result<Vec<_>, String>>()?;
+    let mut reads = subject.reads().clone();
+    for template in html.iter().chain(&text).chain(headers.iter().map(|(_, template)| template)) {
+        reads.extend(template.reads());
+    }
     let defaults = template.defaults.clone();
-    Ok(Compiled { subject, html, text, headers, from: content.from.clone(), defaults })
+    Ok(Compiled { subject, html, text, headers, from: content.from.clone(), defaults, reads })
 }

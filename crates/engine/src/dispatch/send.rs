@@ -104,7 +104,9 @@ async fn carry_out(sender: Sender, claim: Arc<Claim>, next: Arc<AtomicUsize>) ->
     let mut fates = Vec::new();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
-        let (Some(delivery), Some(reader)) = (intent.deliveries.get(at), readers.get(at)) else { return fates };
+        let (Some(delivery), Some(reader)) = (intent.deliveries.get(at), readers.get(at)) else {
+            return fates;
+        };
         let fate = match (&delivery.skipped, reader) {
             (None, Some(reader)) => sender.hand_over(intent, content, delivery, reader).await,
             (status, _) => Fate {
@@ -216,8 +218,7 @@ impl Sender {
         let none = domain::rendering::Substitutions::new();
         let message = direct.map_or(&none, |direct| &direct.substitutions);
         let particular = content.particular(&delivery.recipient)?;
-        let is_read = |member: &str| mail.reads(member, particular);
-        let document = reader.document(&intent.app.app, &delivery.address, is_read);
+        let document = reader.document(&intent.app.app, &delivery.address, &mail.reads(particular));
         let rendered = mail
             .render(&document, message, particular, missing, &context)
             .map_err(|error| error.to_string())?;
