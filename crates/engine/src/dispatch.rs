@@ -20,7 +20,7 @@ use store::tables::outbox::{
     CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Queue, claimed_key, pages_from, place_of,
 };
 use store::value::decode;
-use store::{Key, KvError, LogError, Version};
+use store::{Key, KvError, LogError, Version, Versioned};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -184,6 +184,8 @@ pub struct Dispatcher {
     pub(crate) engine: Engine,
     lane: Lane,
     contents: HashMap<content::ContentKey, Arc<content::Content>>,
+    /// The page that was looked at last.
+    page: Option<(Key, Version, Arc<Page>)>,
     rates: Rates,
     sender: Sender,
 }
@@ -221,7 +223,7 @@ impl Dispatcher {
             slots_max,
             stop,
         };
-        Self { engine, lane, contents: HashMap::new(), rates: Rates::default(), sender }
+        Self { engine, lane, contents: HashMap::new(), page: None, rates: Rates::default(), sender }
     }
 
     /// What tasks that carry out claims share with this dispatcher.
@@ -266,7 +268,7 @@ impl Dispatcher {
         if due > now {
             return later(due, due);
         }
-        let page: Page = match decode(&row.value) {
+        let page = match self.page(&key, &row) {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(?key, %error, "a page of the outbox cannot be read: its queue is held up");
@@ -280,11 +282,23 @@ impl Dispatcher {
             Ok(permits) => permits,
             Err(at) => return later(due, at),
         };
-        let claim = self.claim((key, row.version), page, claimed, content, permits as usize).await?;
+        let claim = self.claim((key, row.version), &page, claimed, content, permits as usize).await?;
         let used = claim.as_ref().map_or(0, |claim| claim.readers.iter().flatten().count() as u32);
         self.rates.give_back(&queue.campaign, permits.saturating_sub(used));
         let ready = if claim.is_some() { now } else { now.plus(CONFLICT_AGAIN) };
         Ok(Looked { claim: claim.map(Box::new), entry: Some(Entry { from: due, ready }) })
+    }
+
+    /// The page of a row. It is claimed in many parts and never changes: the last one is kept as it was read.
+    fn page(&mut self, key: &Key, row: &Versioned) -> Result<Arc<Page>, KvError> {
+        if let Some((last, version, page)) = &self.page
+            && (last, *version) == (key, row.version)
+        {
+            return Ok(Arc::clone(page));
+        }
+        let page = Arc::new(decode::<Page>(&row.value)?);
+        self.page = Some((key.clone(), row.version, Arc::clone(&page)));
+        Ok(page)
     }
 
     /// How many recipients of a queue may be claimed now; the error is when there will be some.

@@ -39,7 +39,7 @@ impl Dispatcher {
     pub(super) async fn claim(
         &mut self,
         (page_key, page_version): (Key, Version),
-        page: Page,
+        page: &Page,
         (from, claimed_key, claimed_version): (u32, Key, Version),
         content: Arc<Content>,
         permits: usize,
@@ -63,7 +63,7 @@ impl Dispatcher {
         let mut deliveries = Vec::with_capacity(known.len());
         let mut readers = Vec::with_capacity(known.len());
         for mut known in known {
-            let delivery = delivery(&page, &content, &known, now);
+            let delivery = delivery(page, &content, &known, now);
             if delivery.skipped.is_none()
                 && let Kind::Campaign { campaign, plan, .. } = &content.kind
                 && let Some(ordinal) = delivery.ordinal
@@ -83,8 +83,17 @@ impl Dispatcher {
         } else {
             batch.put(claimed_key, encode(&Claimed(until as u32)));
         }
-        let Page { id, app, lane, source, attempt, expires, .. } = page;
-        let intent = Intent { app, page: id, from, lane, source, attempt, expires, at: now, deliveries };
+        let intent = Intent {
+            app: page.app.clone(),
+            page: page.id.clone(),
+            from,
+            lane: page.lane,
+            source: page.source.clone(),
+            attempt: page.attempt,
+            expires: page.expires,
+            at: now,
+            deliveries,
+        };
         batch.put(intent_key(SHARD, &intent.page, from), encode(&intent));
         match self.engine.kv.commit(batch, Durability::Durable).await {
             Ok(_) => {
