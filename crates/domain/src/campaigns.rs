@@ -18,12 +18,14 @@ use crate::time::Timestamp;
 mod messages;
 mod parse;
 mod quiet_time;
+mod received;
 #[cfg(test)]
 mod tests;
 
 pub use messages::parse_template;
 pub use parse::{check_inherited_hook, parse_limits};
 pub use quiet_time::QuietTime;
+pub use received::{Received, ReceivedRow};
 
 /// Treatments of a campaign, the default one included (spec/50 §3).
 pub const TREATMENTS_MAX: usize = 5;
@@ -110,15 +112,6 @@ pub struct Limits {
     pub daily_is_shared: bool,
 }
 
-/// Messages that an endpoint got lately, for caps.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Received {
-    /// Within [`DAILY_PERIOD`]: when, and of which campaign.
-    pub recent: Vec<(Timestamp, String)>,
-    /// Over all time, by campaign: of those that have a total limit and are not over.
-    pub totals: Vec<(String, u32)>,
-}
-
 /// What happens to one endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -187,39 +180,6 @@ impl Limits {
             maximum_duration_seconds: self.maximum_duration_seconds.or(defaults.maximum_duration_seconds),
             daily_is_shared: self.daily.is_none() && daily.is_some(),
         }
-    }
-}
-
-impl Received {
-    /// Counts a message of `campaign` for what a limit can ask of it, and forgets what is too old to matter. Which of the
-    /// totals cannot matter any more is not known here: see [`Received::forget`].
-    pub fn count(&mut self, campaign: &str, limits: &Limits, now: Timestamp) {
-        self.recent.retain(|(at, _)| *at > now.minus(DAILY_PERIOD));
-        self.recent.push((now, campaign.to_owned()));
-        if limits.total.is_none() {
-            return;
-        }
-        match self.totals.iter_mut().find(|(of, _)| of == campaign) {
-            Some((_, total)) => *total += 1,
-            None => self.totals.push((campaign.to_owned(), 1)),
-        }
-    }
-
-    /// Forgets the totals of campaigns that are over: nothing is sent by them any more.
-    pub fn forget(&mut self, is_over: impl Fn(&str) -> bool) {
-        self.totals.retain(|(campaign, _)| !is_over(campaign));
-    }
-
-    fn exceeds(&self, limits: &Limits, campaign: &str, now: Timestamp) -> Option<SendStatus> {
-        let total = self.totals.iter().find(|(of, _)| of == campaign).map_or(0, |(_, total)| *total);
-        if limits.total.is_some_and(|limit| total >= limit) {
-            return Some(SendStatus::CampaignCap);
-        }
-        let since = now.minus(DAILY_PERIOD);
-        let counts =
-            |(at, of): &&(Timestamp, String)| *at > since && (limits.daily_is_shared || of == campaign);
-        let daily = self.recent.iter().filter(counts).count();
-        limits.daily.is_some_and(|limit| daily >= limit as usize).then_some(SendStatus::DailyCap)
     }
 }
 

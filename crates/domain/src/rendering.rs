@@ -33,6 +33,8 @@ pub const RENDER_DEPTH_MAX: usize = 200;
 pub const EACH_ELEMENTS_MAX: usize = 15;
 /// Bytes of a rendered text.
 pub const OUTPUT_BYTES_MAX: usize = 10_000_000;
+/// Bytes that are set aside for a text at first: most are about as long as their template.
+const OUTPUT_CAPACITY_BYTES: usize = 16 << 10;
 /// Bytes of one helper's result.
 pub const HELPER_RESULT_BYTES_MAX: usize = 1 << 20;
 /// Characters to which `center`, `ljust` and `rjust` fill up.
@@ -104,13 +106,14 @@ pub struct Template {
     escape: Escape,
     variables: Vec<String>,
     reads: Reads,
+    source_bytes: usize,
 }
 
 impl Template {
     /// Reads a template. Length limits depend on the kind of template and are the caller's.
     pub fn compile(source: &str, escape: Escape) -> Result<Self, TemplateError> {
         let syntax::Parsed { body, variables, reads } = syntax::parse(source)?;
-        Ok(Self { body, escape, variables, reads })
+        Ok(Self { body, escape, variables, reads, source_bytes: source.len() })
     }
 
     /// What the template may read of the recipient's document.
@@ -131,7 +134,8 @@ impl Template {
         missing: Missing,
         context: &RenderContext,
     ) -> Result<String, RenderError> {
-        evaluate::render(&self.body, self.escape, values, missing, *context)
+        let output = String::with_capacity(self.source_bytes.min(OUTPUT_CAPACITY_BYTES));
+        evaluate::render(&self.body, self.escape, values, missing, *context, output)
     }
 }
 

@@ -33,6 +33,7 @@ mod direct;
 mod overrides;
 mod queues;
 mod rates;
+mod received;
 mod recover;
 mod rows;
 mod send;

@@ -50,7 +50,7 @@ pub enum Table {
     Intents = 44,
     /// How far each page of the outbox is claimed.
     Claims = 45,
-    /// (account, app, ordinal) → messages sent lately, for caps.
+    /// (account, app, row of ordinals) → messages sent lately, for caps.
     Caps = 46,
     /// Counters of a run and treatment.
     Activities = 47,

@@ -18,6 +18,11 @@ use crate::sink::Sink;
 /// Connections to the sink, of both.
 pub(crate) const CONNECTIONS: u64 = 8;
 
+/// How long a campaign may take.
+const RUN_MAX: Duration = Duration::from_mins(15);
+/// How often is looked whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 pub(crate) async fn run(mails: u64, connections: u64, report: &mut Report) -> anyhow::Result<()> {
     let home = directory()?;
     let sink = Sink::start().await?;
@@ -29,7 +34,11 @@ pub(crate) async fn run(mails: u64, connections: u64, report: &mut Report) -> an
     let campaign = start(&server.target, &app).await?;
     let (_, cpu_before) = server.usage()?;
     let start = Instant::now();
-    let activity = finished(&server.target, &app, &campaign, Duration::from_mins(15)).await?;
+    // The server is asked nothing while it sends, and often once it must be done.
+    while sink.count() < mails && start.elapsed() < RUN_MAX {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let activity = finished(&server.target, &app, &campaign, RUN_MAX).await?;
     let seconds = start.elapsed().as_secs_f64();
     ensure!(sink.count() == mails, "{} of {mails} mails arrived: {activity}", sink.count());
     let rate = mails as f64 / seconds;
@@ -88,7 +97,7 @@ pub(crate) async fn finished(
             return Ok(activity.clone());
         }
         ensure!(start.elapsed() < within, "the campaign does not end: {activity}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -32,28 +32,22 @@ const MEMBERS: [&str; 15] = [
 /// `EndpointResponse` as JSON (spec/10 §1): what `GetEndpoint` answers and an export writes. `Attributes`, `Metrics` and `User`
 /// are always there; `Demographic` and `Location` only once something was said of them.
 pub fn document(app: &AppId, endpoint: &Endpoint, user: Option<&User>) -> Value {
-    object(app, endpoint, user, None)
+    object(MEMBERS.into_iter(), |name| member(app, endpoint, user, name, None))
 }
 
 /// As much of [`document`] as templates read: they find in it what they find in the whole.
 pub fn document_read(app: &AppId, endpoint: &Endpoint, user: Option<&User>, reads: &Reads) -> Value {
-    object(app, endpoint, user, Some(reads))
+    object(reads.members(), |name| member(app, endpoint, user, name, Some(reads)))
 }
 
-fn object(app: &AppId, endpoint: &Endpoint, user: Option<&User>, reads: Option<&Reads>) -> Value {
-    let mut document = Map::new();
-    for name in MEMBERS {
-        if reads.is_none_or(|reads| reads.includes(name)) {
-            let value = member(app, endpoint, user, name, reads);
-            // Nobody needs a null, nor a group without members.
-            if !value.is_null() {
-                document.insert(name.to_owned(), value);
-            }
-        }
-    }
-    Value::Object(document)
+fn object<'a>(names: impl Iterator<Item = &'a str>, member: impl Fn(&str) -> Value) -> Value {
+    let members = names.map(|name| (name, member(name)));
+    // Nobody needs a null, nor a group without members.
+    let members = members.filter(|(_, value)| !value.is_null());
+    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
+/// Null where there is none of the name.
 fn member(app: &AppId, endpoint: &Endpoint, user: Option<&User>, name: &str, reads: Option<&Reads>) -> Value {
     match name {
         "ApplicationId" => json!(app.as_str()),

@@ -20,6 +20,7 @@ pub(super) fn render(
     values: &Values<'_>,
     missing: Missing,
     context: RenderContext,
+    output: String,
 ) -> Result<String, RenderError> {
     let mut rendering = Rendering {
         values: *values,
@@ -28,7 +29,7 @@ pub(super) fn render(
         context,
         frames: Vec::new(),
         partials: Vec::new(),
-        output: String::new(),
+        output,
         work: 0,
         depth: 0,
         calls: 0,

@@ -34,9 +34,9 @@ impl Reads {
         self.starts.extend(others.starts.iter().cloned());
     }
 
-    /// Whether something of a group, or of a value, is read.
-    pub fn includes(&self, path: &str) -> bool {
-        self.starts.contains(path)
+    /// The members of the document of which something is read, and names that are none.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.starts.iter().map(String::as_str).filter(|path| !path.contains('.'))
     }
 
     /// Whether everything in a group is read.

@@ -14,12 +14,13 @@ use domain::rendering::Reads;
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::tables::audiences::{endpoint_key, user_key};
-use store::tables::campaigns::{CampaignState, received_key, state_key};
+use store::tables::campaigns::{CampaignState, state_key};
 use store::tables::outbox::{CLAIM_RECIPIENTS_MAX, Claimed, Delivery, Intent, Page, Recipient, intent_key};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, KvError, Version};
 
 use super::content::{Content, Kind};
+use super::received::ReceivedRows;
 use super::send::first_page;
 use super::{Claim, Dispatcher};
 use crate::handle::SHARD;
@@ -48,8 +49,9 @@ impl Dispatcher {
         let recipients = page.recipients.get(from as usize..until).unwrap_or_default();
         let now = self.engine.context.now();
         let mut known = self.known(&page.app, recipients).await?;
+        let mut rows = ReceivedRows::default();
         if !page.is_retry() {
-            self.load_received(&page.app, &mut known).await?;
+            rows = self.load_received(&page.app, &mut known).await?;
         }
         if let Kind::Campaign { campaign, plan, .. } = &content.kind
             && plan.limits.total.is_some()
@@ -71,11 +73,12 @@ impl Dispatcher {
             {
                 let mut received = std::mem::take(&mut known.received);
                 received.count(campaign, &plan.limits, now);
-                batch.put(received_key(&page.app, ordinal), encode(&received));
+                rows.set(ordinal, received);
             }
             readers.push(delivery.skipped.is_none().then_some(known));
             deliveries.push(delivery);
         }
+        rows.write(&page.app, &mut batch, now);
         let is_last = until == page.recipients.len();
         if is_last {
             batch.delete(page_key);
@@ -154,24 +157,18 @@ impl Dispatcher {
     }
 
     /// Loads what caps count. A retry is counted already: it is not held against itself.
-    async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<(), KvError> {
-        let in_run =
-            |known: &&mut Known| matches!(known.recipient, Recipient::Ordinal(_)) && known.endpoint.is_some();
-        let ordinals: Vec<u32> = known
-            .iter()
-            .filter(|known| matches!(known.recipient, Recipient::Ordinal(_)))
-            .filter_map(|known| known.endpoint.as_ref())
-            .map(|endpoint| endpoint.ordinal)
-            .collect();
-        let rows =
-            reads::of_ordinals(&*self.engine.kv, &ordinals, |ordinal| received_key(app, ordinal)).await?;
-        let mut rows = rows.into_iter();
-        for known in known.iter_mut().filter(in_run) {
-            if let Some(row) = rows.next().flatten() {
-                known.received = decode(&row.value)?;
+    async fn load_received(&self, app: &AppKey, known: &mut [Known]) -> Result<ReceivedRows, KvError> {
+        let ordinal_of = |known: &Known| match known.recipient {
+            Recipient::Ordinal(_) => known.endpoint.as_ref().map(|endpoint| endpoint.ordinal),
+            Recipient::Endpoint { .. } | Recipient::Address(_) => None,
+        };
+        let rows = ReceivedRows::load(&*self.engine.kv, app, known.iter().filter_map(ordinal_of)).await?;
+        for known in known {
+            if let Some(ordinal) = ordinal_of(known) {
+                known.received = rows.get(ordinal);
             }
         }
-        Ok(())
+        Ok(rows)
     }
 
     /// Forgets the totals of other campaigns that are over: else what is kept of an endpoint would grow with each of them.

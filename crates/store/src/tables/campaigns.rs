@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::audience::AppKey;
-use domain::campaigns::{Limits, QuietTime, Received};
+use domain::campaigns::{Limits, QuietTime, ReceivedRow};
 use domain::records::SendStatus;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,8 +149,9 @@ impl Stored for Progress {
     const FORMAT: u8 = 1;
 }
 
-impl Stored for Received {
-    const FORMAT: u8 = 1;
+/// Before the first release each endpoint had a row of its own: format 1.
+impl Stored for ReceivedRow {
+    const FORMAT: u8 = 2;
 }
 
 fn scope(table: Table, app: &AppKey) -> Key {
@@ -188,7 +189,7 @@ pub fn progress_key(app: &AppKey, campaign: &str, run: &str) -> Key {
     progresses(app, campaign).text(run)
 }
 
-/// What an endpoint received lately.
-pub fn received_key(app: &AppKey, ordinal: u32) -> Key {
-    scope(Table::Caps, app).ordinal(ordinal)
+/// What some endpoints received lately; `row`: [`ReceivedRow::row_of`] their ordinals.
+pub fn received_key(app: &AppKey, row: u32) -> Key {
+    scope(Table::Caps, app).ordinal(row)
 }

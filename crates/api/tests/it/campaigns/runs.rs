@@ -1,7 +1,7 @@
 //! What runs do and how that is told: activities, counters and caps.
 
 use deliver::Outcome;
-use domain::campaigns::Received;
+use domain::campaigns::ReceivedRow;
 use domain::time::Timestamp;
 use engine::SHARD;
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ async fn what_was_received_is_kept_as_long_as_a_limit_can_ask() {
     sending.register(&app, [("e", mailbox("e@example.com"))]).await;
     let received = async || {
         let row = world.kv.get(&received_key(&app_key(&app), 0)).await.unwrap().unwrap();
-        decode::<Received>(&row.value).unwrap().totals
+        decode::<ReceivedRow>(&row.value).unwrap().get(0).totals
     };
     let mut ids = Vec::new();
     for limits in [json!({}), json!({"Total": 5}), json!({"Total": 5}), json!({"Total": 0})] {
