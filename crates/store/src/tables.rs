@@ -14,3 +14,6 @@ pub mod expiries;
 pub mod invocations;
 pub mod jobs;
 pub mod outbox;
+
+#[cfg(test)]
+mod tests;

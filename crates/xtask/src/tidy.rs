@@ -1,10 +1,11 @@
 //! `cargo xtask tidy`: the rules of the project that no compiler knows.
 //!
-//! A rule is a small function on text: [`arrows`] between crates, [`manifests`], [`rust`] files, [`documents`], and
-//! [`machine`] paths. All of them see what git would commit, and everything that they find is told at once.
+//! A rule is a small function on text: [`arrows`] between crates, [`manifests`], [`rust`] files, [`formats`] of what is stored,
+//! [`documents`], and [`machine`] paths. All of them see what git would commit, and everything that they find is told at once.
 
 mod arrows;
 mod documents;
+mod formats;
 mod machine;
 mod manifests;
 mod rust;
@@ -70,6 +71,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 fn check(files: &[File], metadata: &Metadata) -> Vec<Finding> {
     let mut findings = arrows::check(metadata, files);
     findings.extend(documents::decisions(files));
+    findings.extend(formats::check(files));
     for file in files {
         findings.extend(machine::paths(file));
         if rust::is_rust(file) {

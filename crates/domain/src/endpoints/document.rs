@@ -41,10 +41,15 @@ pub fn document_read(app: &AppId, endpoint: &Endpoint, user: Option<&User>, read
 }
 
 fn object<'a>(names: impl Iterator<Item = &'a str>, member: impl Fn(&str) -> Value) -> Value {
-    let members = names.map(|name| (name, member(name)));
-    // Nobody needs a null, nor a group without members.
-    let members = members.filter(|(_, value)| !value.is_null());
-    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
+    let mut document = Map::new();
+    for name in names {
+        let value = member(name);
+        // Nobody needs a null, nor a group without members.
+        if !value.is_null() {
+            document.insert(name.to_owned(), value);
+        }
+    }
+    Value::Object(document)
 }
 
 /// Null where there is none of the name.
@@ -89,11 +94,19 @@ fn user_document(endpoint: &Endpoint, user: Option<&User>, reads: Option<&Reads>
 
 /// The entries of a group that are read; all where nothing says which.
 fn entries<T: Serialize>(map: &BTreeMap<Text, T>, group: &str, reads: Option<&Reads>) -> Map<String, Value> {
-    let entry = |(key, value): (&Text, &T)| (key.to_string(), json!(value));
+    let mut members = Map::new();
+    let mut put = |key: &Text, value: &T| drop(members.insert(key.to_string(), json!(value)));
     match reads.filter(|reads| !reads.includes_all(group)) {
-        None => map.iter().map(entry).collect(),
-        Some(reads) => reads.keys(group).filter_map(|key| map.get_key_value(key)).map(entry).collect(),
+        None => map.iter().for_each(|(key, value)| put(key, value)),
+        Some(reads) => {
+            for key in reads.keys(group) {
+                if let Some((key, value)) = map.get_key_value(key) {
+                    put(key, value);
+                }
+            }
+        }
     }
+    members
 }
 
 fn demographic(demographic: &Demographic) -> Value {

@@ -17,8 +17,14 @@ const BYTES_PER_LINE: usize = 32;
 
 /// Panics unless `value` encodes to the bytes of its golden file and these decode to `value`.
 pub fn check<T: Stored + PartialEq + Debug>(name: &str, value: &T) {
-    let path = path_of(name, T::FORMAT);
-    let shown = to_hex(&encode(value));
+    check_bytes(name, T::FORMAT, &encode(value));
+    check_older(name, T::FORMAT, value);
+}
+
+/// Panics unless the bytes are those of the golden file.
+pub fn check_bytes(name: &str, format: u8, bytes: &[u8]) {
+    let path = path_of(name, format);
+    let shown = to_hex(bytes);
     if !path.is_file() && std::env::var_os(WRITE_VARIABLE).is_some() {
         fs::write(&path, &shown).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
     }
@@ -27,7 +33,6 @@ pub fn check<T: Stored + PartialEq + Debug>(name: &str, value: &T) {
         read(&path),
         "the layout of {name} has changed: raise its FORMAT, migrate from the old one, and check the old file too"
     );
-    check_older(name, T::FORMAT, value);
 }
 
 /// Panics unless the golden file of `format` decodes, migrating where it is an older one, to `expected`.

@@ -34,7 +34,7 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
 }
 
 /// Tests, by where they are.
-fn is_test(file: &File) -> bool {
+pub(super) fn is_test(file: &File) -> bool {
     file.path.split('/').any(|part| part == "tests") || file.path.ends_with("tests.rs")
 }
 

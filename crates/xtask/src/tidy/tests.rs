@@ -291,6 +291,25 @@ fn decisions_are_numbered() {
 }
 
 #[test]
+fn what_is_stored_has_a_golden_file() {
+    let text = "impl Stored for DueRow {\n    const FORMAT: u8 = 2;\n}\n// impl Stored for Text {\nimpl Stored for Run {\n    \
+                const FORMAT: u8 = 1;\n}\n";
+    let with = |golden: &[&str]| {
+        let golden = golden.iter().map(|name| file(&format!("crates/store/tests/golden/{name}"), "00"));
+        let source = ["crates/a/src/b.rs", "crates/a/src/tests.rs"].map(|path| file(path, text));
+        source.into_iter().chain(golden).collect::<Vec<_>>()
+    };
+    check_findings(formats::check(&with(&["due_row_1.v2.hex", "run.v1.hex"])), &[]);
+    check_findings(
+        formats::check(&with(&["due_row.v1.hex", "runs.v1.hex"])),
+        &[
+            "crates/a/src/b.rs:1: crates/store/tests/golden/due_row.v2.hex is not there",
+            "crates/a/src/b.rs:5: crates/store/tests/golden/run.v1.hex is not there",
+        ],
+    );
+}
+
+#[test]
 fn documents_point_at_what_is_there() {
     let check = |path: &str, text: &str, wanted: &[&str]| {
         let document = file(path, text);
