@@ -221,6 +221,10 @@ fn is_about_lane(stage: Stage, reply: &Reply) -> bool {
     if reply.code == 421 || stage == Stage::Reset {
         return true;
     }
+    // 4.1.x is about an address, 4.2.x about a mailbox, whatever words go with it.
+    if matches!(reply.enhanced_status(), Some((4, 1 | 2, _))) {
+        return false;
+    }
     let text = reply.text().to_ascii_lowercase();
     // Greylisting names a rate sometimes, but wants the same message again.
     if text.contains("greylist") || text.contains("graylist") {

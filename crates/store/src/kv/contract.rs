@@ -34,6 +34,7 @@ where
     values_are_any_bytes(&*make().await).await?;
     keys_are_any_bytes(&*make().await).await?;
     what_is_too_large_is_refused(&*make().await).await?;
+    a_key_that_cannot_be_is_absent(&*make().await).await?;
     a_batch_is_seen_whole(make().await).await?;
     concurrent_counting_loses_nothing(make().await).await?;
     for seed in 0..MODEL_SEEDS {
@@ -84,6 +85,34 @@ pub async fn absent_rows_read_as_none(kv: &dyn Kv) -> Result<(), KvError> {
     assert_eq!(kv.get(&b).await?, None);
     // deleting what is absent is no error
     delete(kv, &a).await?;
+    Ok(())
+}
+
+/// No row has a key above [`KEY_BYTES_MAX`]: it reads as absent, can be checked to be, and bounds a scan, however long it is.
+pub async fn a_key_that_cannot_be_is_absent(kv: &dyn Kv) -> Result<(), KvError> {
+    let longest = |last: &str| {
+        let room = KEY_BYTES_MAX - key("").as_bytes().len() - last.len();
+        key(&format!("{}{last}", "m".repeat(room)))
+    };
+    for name in ["a", "z"] {
+        put(kv, &key(name), b"1").await?;
+    }
+    put(kv, &longest("m"), b"1").await?;
+    put(kv, &longest("n"), b"1").await?;
+    for bytes in [KEY_BYTES_MAX + 1, 70_000] {
+        let long = key(&"m".repeat(bytes));
+        assert_eq!(kv.get_many(&[long.clone(), key("a")]).await?.iter().flatten().count(), 1, "{bytes}");
+        let mut batch = Batch::default();
+        batch.check(long.clone(), Version::ABSENT);
+        kv.commit(batch, Durability::Durable).await?;
+        let table = Key::new(Table::Settings);
+        let before = kv.scan(KeyRange { from: table.clone(), to: long.clone() }, 10).await?;
+        let behind = kv.scan(KeyRange { from: long, to: table.after_prefix() }, 10).await?;
+        let names =
+            |rows: &[(Key, super::Versioned)]| rows.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&before), [key("a"), longest("m")], "{bytes}");
+        assert_eq!(names(&behind), [longest("n"), key("z")], "{bytes}");
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 //! Reads run where they are called: what they need is mostly in memory, else a few pages from disk. Only scans of more
 //! than [`SCAN_INLINE_ROWS_MAX`] rows move to a blocking thread.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::{Request, Writer};
-use super::{Batch, Durability, Kv, KvError, Version, Versioned};
+use super::{Batch, Durability, KEY_BYTES_MAX, Kv, KvError, Version, Versioned};
 use crate::key::{Key, KeyRange};
 
 mod repair;
@@ -192,6 +193,11 @@ impl Rows {
         let snapshot = self.database.snapshot();
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
+            // The tree panics at a key that it could not hold.
+            if key.as_bytes().len() > KEY_BYTES_MAX {
+                found.push(None);
+                continue;
+            }
             let stored = snapshot.get(&self.tree, key.as_bytes()).map_err(|error| self.fail(error))?;
             found.push(stored.map(|stored| split(&stored)).transpose()?);
         }
@@ -205,7 +211,8 @@ impl Rows {
             return Ok(found);
         }
         let snapshot = self.database.snapshot();
-        for guard in snapshot.range(&self.tree, range.from.as_bytes()..range.to.as_bytes()).take(limit) {
+        let (from, to) = (bound(&range.from), bound(&range.to));
+        for guard in snapshot.range(&self.tree, &*from..&*to).take(limit) {
             let (key, stored) = guard.into_inner().map_err(|error| self.fail(error))?;
             found.push((Key::from_bytes(&key), split(&stored)?));
         }
@@ -272,6 +279,15 @@ fn split(stored: &[u8]) -> Result<Versioned, KvError> {
         return Err(KvError::Corrupt(format!("a stored value has only {} bytes", stored.len())));
     };
     Ok(Versioned { version: Version(u64::from_le_bytes(*version)), value: Arc::from(value) })
+}
+
+/// What divides the keys that there can be as `key` does: the tree panics at a longer one.
+fn bound(key: &Key) -> Cow<'_, [u8]> {
+    match key.as_bytes().get(..KEY_BYTES_MAX) {
+        // Of its own start, a key that is too long is the next one.
+        Some(start) if key.as_bytes().len() > KEY_BYTES_MAX => Cow::Owned([start, &[0]].concat()),
+        _ => Cow::Borrowed(key.as_bytes()),
+    }
 }
 
 fn classify(error: fjall::Error) -> KvError {

@@ -92,6 +92,8 @@ async fn replies_to_the_whole_message() {
         ("552 5.3.4 too large\r\n", "permanent"),
         ("451 4.3.0 later\r\n", "transient"),
         ("452 4.2.2 mailbox full\r\n", "transient"),
+        ("452 4.2.2 too many messages in the mailbox\r\n", "transient"),
+        ("450 4.1.1 too many unknown users\r\n", "transient"),
         ("454 Throttling failure: Maximum sending rate exceeded.\r\n", "push back"),
         ("421 4.3.2 stopping\r\n", "push back"),
         ("354 what\r\n", "unknown"),
