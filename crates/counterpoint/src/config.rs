@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::secrets::Secret;
-use deliver::{DkimKey, SmtpOptions};
+use deliver::{DkimKey, ListUnsubscribe, SmtpOptions};
 use engine::dispatch::MissingValues;
 use engine::objects::{Objects, S3Endpoint};
 use figment::Figment;
@@ -136,12 +136,18 @@ pub(crate) struct Email {
     pub(crate) transactional_connections: usize,
     /// 0: no limit.
     pub(crate) messages_per_second: u32,
+    /// 0: no limit.
+    pub(crate) transactional_messages_per_second: u32,
     #[serde(deserialize_with = "values::attempts")]
     pub(crate) attempts_max: u16,
     backoff_seconds: u64,
     backoff_seconds_max: u64,
     #[serde(deserialize_with = "values::missing_values")]
     pub(crate) missing_values: MissingValues,
+    #[serde(deserialize_with = "values::list_unsubscribe_url")]
+    list_unsubscribe_url: String,
+    #[serde(deserialize_with = "values::list_unsubscribe_mailto")]
+    list_unsubscribe_mailto: String,
     dkim: Vec<Dkim>,
 }
 
@@ -284,6 +290,13 @@ impl Config {
 }
 
 impl Email {
+    /// Where recipients of campaigns unsubscribe; `None`: nowhere is said.
+    pub(crate) fn list_unsubscribe(&self) -> Option<ListUnsubscribe> {
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let (url, mailto) = (given(&self.list_unsubscribe_url), given(&self.list_unsubscribe_mailto));
+        (url.is_some() || mailto.is_some()).then_some(ListUnsubscribe { url, mailto })
+    }
+
     pub(crate) fn backoff(&self) -> Duration {
         Duration::from_secs(self.backoff_seconds)
     }

@@ -31,7 +31,6 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let context = system::context();
     let node = tokio::task::block_in_place(|| Node::open(config, context.clone()))?;
     let engine = node.engine.clone();
-    let root = ensure_root(&*node.kv, &node.master_key, &context, &config.auth).await?;
     let apps = engine.audiences.begin(&*node.kv).await?;
     engine.queues.load(&*node.kv).await?;
 
@@ -49,6 +48,12 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     if is_held {
         tracing::warn!("no message leaves: the data directory was restored; see `counterpoint resume`");
     }
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    // Last of all that can fail: a key that is made is shown once, and must not be lost with a start that fails.
+    let root = ensure_root(&*node.kv, &node.master_key, &context, &config.auth).await?;
+    announce(&listener, &root)?;
     let mut workers = Workers::start(&engine, apps, retention(config), (!is_held).then_some(lanes));
 
     let Node { directory, master_key, kv, log, .. } = node;
@@ -59,10 +64,6 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let server = backup::add(server, Arc::clone(&kv), Arc::clone(&directory), root.account.clone());
     let server = Arc::new(status.add(server, metrics));
 
-    let listener = TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
-    announce(&listener, &root)?;
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(api::serve(listener, Arc::clone(&server), shutdown.clone()));
 
@@ -105,6 +106,7 @@ fn lanes(config: &Config, sink: Option<&SmtpSink>) -> anyhow::Result<Lanes> {
         let options = SmtpOptions { connections, ..options };
         Ok(EmailTransport::smtp(options, config.dkim_keys()?)?)
     };
+    let limited = |rate: u32| Some(rate).filter(|rate| *rate > 0);
     Ok(Lanes {
         transactional: transport(email.transactional_connections)?,
         campaign: transport(email.connections)?,
@@ -114,8 +116,10 @@ fn lanes(config: &Config, sink: Option<&SmtpSink>) -> anyhow::Result<Lanes> {
             backoff_max: email.backoff_max(),
             messages_per_second: None,
             missing_values: email.missing_values,
+            list_unsubscribe: email.list_unsubscribe(),
         },
-        messages_per_second: Some(email.messages_per_second).filter(|rate| *rate > 0),
+        transactional_messages_per_second: limited(email.transactional_messages_per_second),
+        messages_per_second: limited(email.messages_per_second),
     })
 }
 

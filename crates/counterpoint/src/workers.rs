@@ -43,7 +43,9 @@ pub(crate) struct Lanes {
     pub(crate) transactional: EmailTransport,
     pub(crate) campaign: EmailTransport,
     pub(crate) options: DispatchOptions,
-    /// Of campaigns.
+    /// Of the transactional lane.
+    pub(crate) transactional_messages_per_second: Option<u32>,
+    /// Of the lane of campaigns.
     pub(crate) messages_per_second: Option<u32>,
 }
 
@@ -265,8 +267,10 @@ async fn dispatch_all(engine: Engine, lanes: Lanes, stop: CancellationToken) -> 
             "the outcome of these deliveries is unknown since the last stop"
         );
     }
-    let Lanes { transactional, campaign, options, messages_per_second } = lanes;
+    let Lanes { transactional, campaign, options, transactional_messages_per_second, messages_per_second } =
+        lanes;
     let of_campaign = DispatchOptions { messages_per_second, ..options.clone() };
+    let options = DispatchOptions { messages_per_second: transactional_messages_per_second, ..options };
     let transactional =
         Dispatcher::new(engine.clone(), Lane::Transactional, transactional, options, stop.clone());
     let campaign = Dispatcher::new(engine.clone(), Lane::Campaign, campaign, of_campaign, stop.clone());

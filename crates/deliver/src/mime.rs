@@ -208,8 +208,7 @@ fn write_custom_headers(mail: &Email, out: &mut String) -> Result<(), Refused> {
     Ok(())
 }
 
-/// List-Unsubscribe and, for an URL, the promise of RFC 8058 that a POST to it unsubscribes without questions. A header of
-/// the caller's own comes first.
+/// A header of the caller's own comes first.
 fn write_list_unsubscribe(
     unsubscribe: &ListUnsubscribe,
     custom: &[(String, String)],
@@ -218,35 +217,44 @@ fn write_list_unsubscribe(
     if custom.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("list-unsubscribe")) {
         return Ok(());
     }
-    let is_plain = |text: &str| {
-        text.len() <= HEADER_WORD_BYTES_MAX
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b','))
-    };
-    let mut entries = Vec::new();
-    if let Some(url) = &unsubscribe.url {
-        if !url.starts_with("https://") || !is_plain(url) {
-            return Err(Refused::Unsubscribe("URL"));
-        }
-        entries.push(format!("<{url}>"));
-    }
-    if let Some(mailto) = &unsubscribe.mailto {
-        let mailto = mailto.strip_prefix("mailto:").unwrap_or(mailto);
-        let address = mailto.split('?').next().unwrap_or_default();
-        if !is_plain(mailto) || MailAddress::parse(address).is_err() {
-            return Err(Refused::Unsubscribe("address"));
-        }
-        entries.push(format!("<mailto:{mailto}>"));
-    }
-    if entries.is_empty() {
-        return Ok(());
-    }
-    out.push_str("List-Unsubscribe: ");
-    out.push_str(&entries.join(",\r\n "));
-    out.push_str("\r\n");
-    if unsubscribe.url.is_some() {
-        out.push_str("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
-    }
+    out.push_str(&unsubscribe.headers()?);
     Ok(())
+}
+
+impl ListUnsubscribe {
+    /// Whether headers can be made of it.
+    pub fn check(&self) -> Result<(), Refused> {
+        self.headers().map(drop)
+    }
+
+    /// List-Unsubscribe and, for an URL, the promise of RFC 8058 that a POST to it unsubscribes without questions.
+    fn headers(&self) -> Result<String, Refused> {
+        let is_plain = |text: &str| {
+            text.len() <= HEADER_WORD_BYTES_MAX
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b','))
+        };
+        let mut entries = Vec::new();
+        if let Some(url) = &self.url {
+            if !url.starts_with("https://") || !is_plain(url) {
+                return Err(Refused::Unsubscribe("URL"));
+            }
+            entries.push(format!("<{url}>"));
+        }
+        if let Some(mailto) = &self.mailto {
+            let mailto = mailto.strip_prefix("mailto:").unwrap_or(mailto);
+            let address = mailto.split('?').next().unwrap_or_default();
+            if !is_plain(mailto) || MailAddress::parse(address).is_err() {
+                return Err(Refused::Unsubscribe("address"));
+            }
+            entries.push(format!("<mailto:{mailto}>"));
+        }
+        if entries.is_empty() {
+            return Ok(String::new());
+        }
+        let post =
+            if self.url.is_some() { "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" } else { "" };
+        Ok(format!("List-Unsubscribe: {}\r\n{post}", entries.join(",\r\n ")))
+    }
 }
 
 /// A header whose value is ASCII and short, and must not be touched.

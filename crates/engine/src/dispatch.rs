@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deliver::EmailTransport;
+use deliver::{EmailTransport, ListUnsubscribe};
 use domain::time::Timestamp;
 use store::tables::outbox::{
     CLAIM_RECIPIENTS_MAX, Claimed, Intent, Lane, Page, Queue, claimed_key, pages_from, place_of,
@@ -74,6 +74,9 @@ pub struct DispatchOptions {
     /// A variable without a value in a campaign's message: send with a blank, or do not send (spec/97 C19). A direct message
     /// is sent with a blank.
     pub missing_values: MissingValues,
+    /// Where the recipient of a campaign's mail unsubscribes (RFC 8058); `{delivery_id}` in it becomes the id of the delivery. A
+    /// header of the campaign's own comes first.
+    pub list_unsubscribe: Option<ListUnsubscribe>,
 }
 
 /// What becomes of a message whose template needs a value that the recipient does not have.
@@ -92,6 +95,7 @@ impl Default for DispatchOptions {
             backoff_max: Duration::from_hours(1),
             messages_per_second: None,
             missing_values: MissingValues::Refuse,
+            list_unsubscribe: None,
         }
     }
 }

@@ -100,15 +100,18 @@ fn email_section(email: &Email, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         connections,
         transactional_connections,
         messages_per_second,
+        transactional_messages_per_second,
         attempts_max,
         backoff_seconds,
         backoff_seconds_max,
         missing_values,
+        list_unsubscribe_url,
+        list_unsubscribe_mailto,
         dkim,
     } = email;
     let transport = match transport {
         EmailTransportKind::Sandbox => "sandbox".to_owned(),
-        EmailTransportKind::Smtp(options) => options.to_string(),
+        EmailTransportKind::Smtp(options) => options.url(),
     };
     let missing_values = match missing_values {
         MissingValues::Refuse => "refuse",
@@ -121,9 +124,10 @@ fn email_section(email: &Email, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "attempts_max = {attempts_max}\nbackoff_seconds = {backoff_seconds}\nbackoff_seconds_max = {backoff_seconds_max}"
+        "transactional_messages_per_second = {transactional_messages_per_second}\nattempts_max = {attempts_max}\nbackoff_seconds = {backoff_seconds}\nbackoff_seconds_max = {backoff_seconds_max}"
     )?;
-    writeln!(out, "missing_values = {missing_values:?}")?;
+    writeln!(out, "missing_values = {missing_values:?}\nlist_unsubscribe_url = {list_unsubscribe_url:?}")?;
+    writeln!(out, "list_unsubscribe_mailto = {list_unsubscribe_mailto:?}")?;
     for key in dkim {
         writeln!(
             out,

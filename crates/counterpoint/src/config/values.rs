@@ -3,7 +3,8 @@
 use std::fmt;
 
 use api::secrets::Secret;
-use deliver::SmtpOptions;
+use deliver::mime::Refused;
+use deliver::{ListUnsubscribe, SmtpOptions};
 use engine::dispatch::MissingValues;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -33,6 +34,12 @@ impl<'de> Deserialize<'de> for EmailTransportKind {
             "ses" => Err(D::Error::custom(
                 "ses is not available in this version: use smtps:// with the SMTP credentials of SES",
             )),
+            // Each lane has connections of its own.
+            url if url.starts_with("smtp")
+                && ["?", "&"].iter().any(|it| url.contains(&format!("{it}connections="))) =>
+            {
+                Err(D::Error::custom("say how many connections in email.connections"))
+            }
             url if url.starts_with("smtp://") || url.starts_with("smtps://") => {
                 url.parse().map(Box::new).map(Self::Smtp).map_err(D::Error::custom)
             }
@@ -135,4 +142,26 @@ pub(super) fn missing_values<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
         "blank" => Ok(MissingValues::Blank),
         _ => Err(D::Error::custom("must be refuse or blank")),
     }
+}
+
+/// What recipients unsubscribe at: checked by making the header of a mail.
+pub(super) fn list_unsubscribe_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    check_unsubscribe(&ListUnsubscribe { url: Some(text.clone()), mailto: None }, &text)
+        .map_err(D::Error::custom)?;
+    Ok(text)
+}
+
+pub(super) fn list_unsubscribe_mailto<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    check_unsubscribe(&ListUnsubscribe { url: None, mailto: Some(text.clone()) }, &text)
+        .map_err(D::Error::custom)?;
+    Ok(text)
+}
+
+fn check_unsubscribe(unsubscribe: &ListUnsubscribe, text: &str) -> Result<(), Refused> {
+    // An empty one is none; the id of a delivery is as long as what stands for it, and plain.
+    if text.is_empty() { Ok(()) } else { unsubscribe.check() }
 }

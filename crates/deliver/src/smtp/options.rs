@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Port of `smtp://` without one: submission (RFC 6409).
 const SUBMISSION_PORT: u16 = 587;
@@ -57,7 +57,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(30),
-            command: Duration::from_mins(2),
+            command: Duration::from_mins(5),
             block: Duration::from_mins(3),
             message: Duration::from_mins(10),
             quit: Duration::from_secs(2),
@@ -229,12 +229,53 @@ impl FromStr for SmtpOptions {
     }
 }
 
+impl SmtpOptions {
+    /// The whole URL, with `***` for the password: read again, it gives the same options. The number of connections is left out
+    /// where it is the default.
+    pub fn url(&self) -> String {
+        let plain = Self::plain(self.host.clone(), self.port);
+        let tls = match (self.tls, self.accept_any_certificate) {
+            (_, true) => Some("insecure"),
+            (TlsMode::None, _) => Some("none"),
+            (TlsMode::Opportunistic, _) => self.credentials.is_some().then_some("opportunistic"),
+            (TlsMode::Required, _) => self.credentials.is_none().then_some("required"),
+            (TlsMode::Implicit, _) => None,
+        };
+        let changed = |value: u64, default: u64| (value != default).then(|| value.to_string());
+        let path = self.ca_file.as_ref().map(|path| path.display().to_string());
+        let values = [
+            ("tls", tls.map(str::to_owned)),
+            ("ca_file", path.map(|path| utf8_percent_encode(&path, NON_ALPHANUMERIC).to_string())),
+            ("connections", changed(self.connections as u64, plain.connections as u64)),
+            (
+                "messages_per_connection",
+                changed(self.messages_per_connection.into(), plain.messages_per_connection.into()),
+            ),
+            ("idle_seconds", changed(self.idle.as_secs(), plain.idle.as_secs())),
+            (
+                "message_timeout_seconds",
+                changed(self.timeouts.message.as_secs(), plain.timeouts.message.as_secs()),
+            ),
+            (
+                "hello",
+                self.hello.as_ref().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()),
+            ),
+        ];
+        let mut url = self.to_string();
+        for (key, value) in values.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.extend([key, "=", value.as_str()]);
+        }
+        url
+    }
+}
+
 impl fmt::Display for SmtpOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls == TlsMode::Implicit { "smtps" } else { "smtp" };
         write!(formatter, "{scheme}://")?;
         if let Some(credentials) = &self.credentials {
-            write!(formatter, "{}:***@", credentials.user)?;
+            write!(formatter, "{}:***@", utf8_percent_encode(&credentials.user, NON_ALPHANUMERIC))?;
         }
         if self.host.contains(':') {
             write!(formatter, "[{}]:{}", self.host, self.port)

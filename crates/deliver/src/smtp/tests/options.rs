@@ -71,6 +71,23 @@ fn the_password_is_never_shown() {
 }
 
 #[test]
+fn a_shown_url_gives_the_same_options() {
+    for url in [
+        "smtp://relay.example.com:25",
+        "smtp://relay:25?tls=required&ca_file=%2Fetc%2Fca%26b%2Epem&hello=mail%2Eexample%2Ecom",
+        "smtp://relay:587?tls=none&connections=3&messages_per_connection=7&idle_seconds=5&message_timeout_seconds=60",
+        "smtp://a%40b:***@relay:587",
+        "smtp://ann:***@relay:587?tls=opportunistic",
+        "smtps://ann:***@[::1]:465",
+        "smtps://relay:465?tls=insecure",
+        "smtp://relay:25?tls=insecure",
+    ] {
+        let options: SmtpOptions = url.parse().unwrap();
+        assert_eq!(options.url(), url);
+    }
+}
+
+#[test]
 fn what_tls_needs_is_checked_before_the_first_mail() {
     for url in
         ["smtp://a_b..c?tls=required", "smtp://h?ca_file=/nowhere/ca.pem", "smtp://h?ca_file=/dev/null"]
