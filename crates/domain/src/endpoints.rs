@@ -102,6 +102,9 @@ pub struct Endpoint {
     pub location: Location,
     /// User attributes sent while no user is known: they move to the user when one is named.
     pub loose_user_attributes: BTreeMap<Text, Values>,
+    /// The latest date that the endpoint was ever in effect at, where `effective_date` went back since: an import names old
+    /// ones, and nobody who was active becomes inactive by it.
+    pub last_effective_date: Option<Timestamp>,
 }
 
 /// What a user's endpoints share.
@@ -124,6 +127,11 @@ impl Invalid {
 }
 
 impl Endpoint {
+    /// When updates say that the endpoint was active last; events may say later.
+    pub fn last_active(&self) -> Timestamp {
+        self.last_effective_date.unwrap_or(self.effective_date).max(self.effective_date)
+    }
+
     /// User attributes in force: the user's, or the loose ones while there is no user.
     pub fn user_attributes<'a>(&'a self, user: Option<&'a User>) -> &'a BTreeMap<Text, Values> {
         match (&self.user_id, user) {

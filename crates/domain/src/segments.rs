@@ -20,6 +20,8 @@ mod tests;
 pub const DIMENSIONS_MAX: usize = 100;
 /// How deep segments may be built on segments.
 pub const SOURCE_DEPTH_MAX: usize = 16;
+/// Segments that one segment is built on, with those that they are built on: each is read when it is written or evaluated.
+pub const SOURCES_MAX: usize = 1_000;
 /// The range of a GPS dimension that names none.
 pub const GPS_RANGE_KILOMETERS: f64 = 10.0;
 

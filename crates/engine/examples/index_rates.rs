@@ -42,6 +42,7 @@ fn endpoint(number: u32) -> Endpoint {
         },
         location: Location { country: Some(country.into()), ..Location::default() },
         loose_user_attributes: BTreeMap::new(),
+        last_effective_date: None,
     }
 }
 

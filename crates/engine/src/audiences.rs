@@ -97,7 +97,7 @@ impl Audiences {
         .await?;
         each_row(kv, &endpoints(app), |_, value| {
             let endpoint: Endpoint = decode(value)?;
-            index.upsert_endpoint(&endpoint, Some(endpoint.effective_date));
+            index.upsert_endpoint(&endpoint, Some(endpoint.last_active()));
             Ok(())
         })
         .await?;
@@ -196,7 +196,7 @@ fn each(changes: &Changes) -> impl Iterator<Item = Change<'_>> {
 impl Change<'_> {
     fn apply(self, index: &mut Index) {
         match self {
-            Self::Endpoint(endpoint) => index.upsert_endpoint(endpoint, Some(endpoint.effective_date)),
+            Self::Endpoint(endpoint) => index.upsert_endpoint(endpoint, Some(endpoint.last_active())),
             Self::EndpointRemoved(ordinal) => index.remove_endpoint(ordinal),
             Self::User(id, Some(user)) => index.upsert_user(id, user),
             Self::User(id, None) => index.remove_user(id),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use domain::audience::AppKey;
 use domain::endpoints::{Endpoint, User};
 use domain::ids::SegmentId;
-use domain::segments::{Criteria, Document, SOURCE_DEPTH_MAX, Source};
+use domain::segments::{Criteria, Document, SOURCE_DEPTH_MAX, SOURCES_MAX, Source};
 use domain::time::Timestamp;
 use roaring::RoaringBitmap;
 use store::tables::audiences::{endpoint_key, user_key};
@@ -46,7 +46,7 @@ pub async fn select(
     now: Timestamp,
 ) -> Result<RoaringBitmap, SelectError> {
     let source = Source { segment: segment.clone(), version };
-    resolve(engine, app, &source, now, SOURCE_DEPTH_MAX).await
+    Evaluation::new(engine, app, now).resolve(&source, SOURCE_DEPTH_MAX).await
 }
 
 /// The ordinals that meet criteria which are no segment yet: what a console counts while somebody types.
@@ -56,61 +56,75 @@ pub async fn select_criteria(
     criteria: &Criteria,
     now: Timestamp,
 ) -> Result<RoaringBitmap, SelectError> {
-    evaluate(engine, app, criteria, now, SOURCE_DEPTH_MAX).await
+    Evaluation::new(engine, app, now).evaluate(criteria, SOURCE_DEPTH_MAX).await
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-fn resolve<'a>(
+/// The evaluation of one segment: each segment that it is built on, in whatever way, is evaluated once.
+struct Evaluation<'a> {
     engine: &'a Engine,
     app: &'a AppKey,
-    source: &'a Source,
     now: Timestamp,
-    depth: usize,
-) -> Boxed<'a, Result<RoaringBitmap, SelectError>> {
-    Box::pin(async move {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(SelectError::Invalid("segments are built on each other too deep".to_owned()));
-        };
-        let definitions = definitions::segments(app.account.as_str(), app.app.as_str());
-        let id = source.segment.as_str();
-        let (head, _) = definitions.head(&*engine.kv, id).await?.ok_or(SelectError::Missing)?;
-        let version = source.version.unwrap_or(head.latest);
-        let body = definitions.body(&*engine.kv, id, version).await?.ok_or(SelectError::Missing)?;
-        let document: Document =
-            serde_json::from_str(&body.document).map_err(|error| SelectError::Invalid(error.to_string()))?;
-        if let Some(origin) = &document.import {
-            // Whoever asks for the members of half an import would leave the others out, and nobody would learn of it.
-            if is_filling(engine, app, &origin.job).await? {
-                return Err(SelectError::NotReady);
-            }
-            return imported(engine, app, id, version).await;
-        }
-        let criteria = document.criteria().map_err(|invalid| SelectError::Invalid(invalid.to_string()))?;
-        evaluate(engine, app, &criteria, now, depth).await
-    })
+    known: HashMap<Source, RoaringBitmap>,
 }
 
-async fn evaluate(
-    engine: &Engine,
-    app: &AppKey,
-    criteria: &Criteria,
-    now: Timestamp,
-    depth: usize,
-) -> Result<RoaringBitmap, SelectError> {
-    let mut sources: HashMap<Source, RoaringBitmap> = HashMap::new();
-    for source in criteria.sources() {
-        if !sources.contains_key(source) {
-            sources.insert(source.clone(), resolve(engine, app, source, now, depth).await?);
-        }
+impl<'a> Evaluation<'a> {
+    fn new(engine: &'a Engine, app: &'a AppKey, now: Timestamp) -> Self {
+        Self { engine, app, now, known: HashMap::new() }
     }
-    let selected = engine.audiences.with(app, |index| {
-        index.select(criteria, now, &|source| sources.get(source)).map(Selection::into_bitmap)
-    });
-    match selected {
-        None => Err(SelectError::NotReady),
-        Some(None) => Err(SelectError::Missing),
-        Some(Some(bitmap)) => Ok(bitmap),
+
+    fn resolve<'b>(
+        &'b mut self,
+        source: &'b Source,
+        depth: usize,
+    ) -> Boxed<'b, Result<RoaringBitmap, SelectError>> {
+        Box::pin(async move {
+            let Some(depth) = depth.checked_sub(1) else {
+                return Err(SelectError::Invalid("segments are built on each other too deep".to_owned()));
+            };
+            let (engine, app) = (self.engine, self.app);
+            let definitions = definitions::segments(app.account.as_str(), app.app.as_str());
+            let id = source.segment.as_str();
+            let (head, _) = definitions.head(&*engine.kv, id).await?.ok_or(SelectError::Missing)?;
+            let version = source.version.unwrap_or(head.latest);
+            let body = definitions.body(&*engine.kv, id, version).await?.ok_or(SelectError::Missing)?;
+            let document: Document = serde_json::from_str(&body.document)
+                .map_err(|error| SelectError::Invalid(error.to_string()))?;
+            if let Some(origin) = &document.import {
+                // Whoever asks for the members of half an import would leave the others out, and nobody would learn of it.
+                if is_filling(engine, app, &origin.job).await? {
+                    return Err(SelectError::NotReady);
+                }
+                return imported(engine, app, id, version).await;
+            }
+            let criteria =
+                document.criteria().map_err(|invalid| SelectError::Invalid(invalid.to_string()))?;
+            self.evaluate(&criteria, depth).await
+        })
+    }
+
+    async fn evaluate(&mut self, criteria: &Criteria, depth: usize) -> Result<RoaringBitmap, SelectError> {
+        for source in criteria.sources() {
+            if !self.known.contains_key(source) {
+                if self.known.len() >= SOURCES_MAX {
+                    return Err(SelectError::Invalid(format!(
+                        "it is built on more than {SOURCES_MAX} segments"
+                    )));
+                }
+                let members = self.resolve(source, depth).await?;
+                self.known.insert(source.clone(), members);
+            }
+        }
+        let selected = self.engine.audiences.with(self.app, |index| {
+            let members = |source: &Source| self.known.get(source);
+            index.select(criteria, self.now, &members).map(Selection::into_bitmap)
+        });
+        match selected {
+            None => Err(SelectError::NotReady),
+            Some(None) => Err(SelectError::Missing),
+            Some(Some(bitmap)) => Ok(bitmap),
+        }
     }
 }
 

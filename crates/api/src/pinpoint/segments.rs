@@ -1,9 +1,9 @@
 //! Segments and their versions (spec/30-segments.md §1, §2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::audience::AppKey;
-use domain::segments::{Document, ImportOrigin, SOURCE_DEPTH_MAX};
+use domain::segments::{Document, ImportOrigin, SOURCE_DEPTH_MAX, SOURCES_MAX};
 use model::pinpoint::{
     CreateSegmentRequest, DeleteSegmentRequest, GetSegmentRequest, GetSegmentVersionRequest,
     GetSegmentVersionsRequest, GetSegmentsRequest, SegmentImportResource, SegmentResponse, SegmentType,
@@ -187,14 +187,20 @@ async fn checked(
         import: None,
     };
     let criteria = document.criteria()?;
-    let mut level: Vec<(String, Option<u32>)> =
+    let mut level: BTreeSet<(String, Option<u32>)> =
         criteria.sources().map(|source| (source.segment.as_str().to_owned(), source.version)).collect();
+    let mut looked_at = 0;
     // Follows the sources: each must exist, none may lead back here.
     for _ in 0..SOURCE_DEPTH_MAX {
         if level.is_empty() {
             return Ok(document);
         }
-        let mut next = Vec::new();
+        looked_at += level.len();
+        if looked_at > SOURCES_MAX {
+            let text = format!("A segment is built on at most {SOURCES_MAX} others");
+            return Err(ApiError::bad_request(text));
+        }
+        let mut next = BTreeSet::new();
         for (segment, version) in level {
             if own == Some(segment.as_str()) {
                 return Err(ApiError::bad_request("A segment cannot be built on itself"));

@@ -180,6 +180,10 @@ async fn what_cannot_be_meant_is_refused() {
         json!({"MessageConfiguration": {"EmailMessage": {"Body": "b", "Headers": headers}}})
     };
     let long = "x".repeat(871);
+    let text = |length: usize| "ü".repeat(length);
+    let with = |name: &str, message: Value| json!({"MessageConfiguration": {"EmailMessage": {"Body": "b"}, name: message}});
+    created(&world, &app, &campaign(&segment, json!({"Name": text(256), "Description": text(4_096)}))).await;
+    created(&world, &app, &campaign(&segment, with("GCMMessage", json!({"Body": text(200)})))).await;
     for (changes, words) in [
         (json!({"MessageConfiguration": {}}), "Each treatment needs a message"),
         (json!({"MessageConfiguration": {"EmailMessage": {}}}), "Each treatment needs a message"),
@@ -189,6 +193,17 @@ async fn what_cannot_be_meant_is_refused() {
             "Each treatment needs a message",
         ),
         (json!({"Limits": {"MaximumDuration": 59}}), "MaximumDuration"),
+        (json!({"Name": text(257)}), "Name has more than 256"),
+        (json!({"Description": text(4_097)}), "Description has more than 4096"),
+        (json!({"TreatmentName": text(257)}), "TreatmentName has more than"),
+        (
+            json!({"AdditionalTreatments": [{
+                "SizePercent": 10, "TreatmentDescription": text(4_097), "MessageConfiguration": message,
+            }]}),
+            "TreatmentDescription has more than",
+        ),
+        (with("GCMMessage", json!({"Body": text(201)})), "GCMMessage has more than 200"),
+        (with("CustomMessage", json!({"Data": "x".repeat(5_121)})), "CustomMessage has more than 5120"),
         (header("Bcc", "a@b.example"), "Bcc"),
         (header("X A", "b"), "X A"),
         (header("X-A", "b\r\nBcc: c"), "X-A"),

@@ -137,3 +137,49 @@ async fn what_is_written_for_a_segment_that_is_gone_is_refused() {
     done(&world, "DELETE", &format!("apps/{app}/segments/{segment}"), &Value::Null).await;
     assert_eq!(call(&world, "POST", &target, &campaign(&segment, json!({}))).await.0, 400);
 }
+
+#[tokio::test]
+async fn how_segments_are_built_on_each_other_is_bounded() {
+    let world = World::start().await;
+    let (app, segment) = shop(&world).await;
+    let target = format!("apps/{app}/segments");
+    let on = |sources: &[(&str, Option<u32>)]| {
+        let sources: Vec<_> =
+            sources.iter().map(|(id, version)| json!({"Id": id, "Version": version})).collect();
+        json!({"Name": "s", "SegmentGroups": {"Groups": [{"SourceSegments": sources}]}})
+    };
+    let create = async |document: Value| {
+        let (status, answer) = call(&world, "POST", &target, &document).await;
+        let word = if status == 201 { "Id" } else { "Message" };
+        (status, answer[word].as_str().unwrap().to_owned())
+    };
+    let refused = |result: (u16, String), words: &str| {
+        assert!(result.0 == 400 && result.1.contains(words), "{result:?}");
+    };
+    refused(create(on(&[("nobody", None)])).await, "Source segment nobody not found");
+    refused(create(on(&[(&"x".repeat(70_000), None)])).await, "not found");
+    // The same one a thousand times is one, on every level.
+    let mut last = segment.clone();
+    for _ in 0..3 {
+        let (status, id) = create(on(&vec![(last.as_str(), None); 1_000])).await;
+        assert_eq!(status, 201);
+        last = id;
+    }
+    refused(
+        (
+            400,
+            call(&world, "PUT", &format!("{target}/{segment}"), &on(&[(&last, None)])).await.1["Message"]
+                .to_string(),
+        ),
+        "cannot be built on itself",
+    );
+    for _ in 0..11 {
+        last = create(on(&[(&last, None)])).await.1;
+    }
+    let (status, deepest) = create(on(&[(&last, None)])).await;
+    assert_eq!(status, 201);
+    refused(create(on(&[(&deepest, None)])).await, "more than 16 deep");
+    let names: Vec<String> = (0..1_001).map(|number| format!("s{number}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    refused(create(on(&many)).await, "built on at most 1000 others");
+}

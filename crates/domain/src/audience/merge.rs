@@ -156,9 +156,11 @@ fn plan(
     let is_new = existing.is_none();
     let old_user = existing.as_ref().and_then(|endpoint| endpoint.user_id.clone());
     let old_address = existing.as_ref().and_then(held_address);
+    let last_active = existing.as_ref().map(Endpoint::last_active);
     let mut endpoint = existing.unwrap_or_else(|| fresh(audience, key, id, folded, arrival));
     let mut new_names = Vec::new();
     let mut user_attributes = merge(audience, &mut endpoint, update, arrival, &mut new_names);
+    endpoint.last_effective_date = last_active.filter(|last_active| *last_active > endpoint.effective_date);
     if endpoint.user_id.is_none() {
         merge_values(&mut endpoint.loose_user_attributes, std::mem::take(&mut user_attributes));
     }
@@ -193,6 +195,7 @@ fn fresh(audience: &Audience, key: &AppKey, id: &EndpointId, folded: &str, arriv
         demographic: Demographic::default(),
         location: Location::default(),
         loose_user_attributes: BTreeMap::new(),
+        last_effective_date: None,
     }
 }
 

@@ -125,6 +125,21 @@ fn an_empty_update_activates_and_a_touch_does_not() {
 }
 
 #[test]
+fn nobody_becomes_inactive_by_an_older_date() {
+    let mut world = World::new();
+    let dated = |day: u32| format!(r#"{{"EffectiveDate":"2026-09-{day:02}T00:00:00Z"}}"#);
+    let day = |day: u32| Timestamp::parse(&format!("2026-09-{day:02}T00:00:00Z")).unwrap();
+    // The first date is the only one there was, whenever it came.
+    world.update("e", &dated(3)).unwrap();
+    assert_eq!((world.get("e").effective_date, world.get("e").last_active()), (day(3), day(3)));
+    for (given, last) in [(9, 9), (5, 9), (7, 9), (12, 12), (1, 12)] {
+        world.update("e", &dated(given)).unwrap();
+        let endpoint = world.get("e");
+        assert_eq!((endpoint.effective_date, endpoint.last_active()), (day(given), day(last)), "{given}");
+    }
+}
+
+#[test]
 fn an_account_at_its_quota_makes_no_endpoint_and_changes_those_that_exist() {
     let mut world = World::new();
     world.update("a", r#"{"Address":"1","ChannelType":"SMS"}"#).unwrap();

@@ -11,6 +11,10 @@ use crate::endpoints::Invalid;
 
 /// Stands for the newest version of a template, in any case of letters.
 const LATEST: &str = "latest";
+/// Characters of the body of a push notification.
+const PUSH_BODY_CHARACTERS_MAX: usize = 200;
+/// Bytes of what a channel of one's own is handed.
+const CUSTOM_DATA_BYTES_MAX: usize = 5 * 1024;
 /// Apple's channels: one message serves them all.
 const APNS: [ChannelType; 4] =
     [ChannelType::Apns, ChannelType::ApnsSandbox, ChannelType::ApnsVoip, ChannelType::ApnsVoipSandbox];
@@ -35,12 +39,38 @@ pub(super) fn parse_messages(
         given(templates.email_template.as_ref()),
         given(messages.default_message.as_ref()),
     )?;
+    check_lengths(&messages)?;
     let mut channels = of_messages(&messages, custom);
     channels.extend(of_templates(&templates));
     if email.is_some() {
         channels.insert(ChannelType::Email);
     }
     Ok(Messages { email, channels })
+}
+
+/// What is pushed and what is handed to a channel of one's own is short (spec/95-limits.md §2). Mails are made of the default
+/// message too: it may be longer.
+fn check_lengths(messages: &wire::MessageConfiguration) -> Result<(), Invalid> {
+    let pushed = [
+        ("ADMMessage", &messages.adm_message),
+        ("APNSMessage", &messages.apns_message),
+        ("BaiduMessage", &messages.baidu_message),
+        ("GCMMessage", &messages.gcm_message),
+    ];
+    for (name, message) in pushed {
+        let body = message.as_ref().and_then(|message| message.body.as_ref());
+        if body.is_some_and(|body| body.chars().count() > PUSH_BODY_CHARACTERS_MAX) {
+            let text = format!("The Body of {name} has more than {PUSH_BODY_CHARACTERS_MAX} characters");
+            return Err(Invalid(text));
+        }
+    }
+    let data = messages.custom_message.as_ref().and_then(|custom| custom.data.as_ref());
+    if data.is_some_and(|data| data.len() > CUSTOM_DATA_BYTES_MAX) {
+        return Err(Invalid(format!(
+            "The Data of CustomMessage has more than {CUSTOM_DATA_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
 }
 
 /// A message or template that says anything.

@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 
 /// The largest value of the daily and total limits (spec/95-limits.md §2).
 const CAP_MAX: i32 = 100;
+/// Characters of the name of a campaign or treatment.
+const NAME_CHARACTERS_MAX: usize = 256;
+/// Characters of a description.
+const DESCRIPTION_CHARACTERS_MAX: usize = 4_096;
 /// The largest rate.
 const MESSAGES_PER_SECOND_MAX: i32 = 20_000;
 /// The shortest `MaximumDuration`.
@@ -29,6 +33,7 @@ impl Plan {
         if name.is_empty() {
             return Err(Invalid::new("Missing Name"));
         }
+        check_lengths(request)?;
         let segment = request.segment_id.as_deref().filter(|id| !id.is_empty());
         let segment = SegmentId::new(segment.ok_or_else(|| Invalid::new("Missing SegmentId"))?);
         let segment_version = request.segment_version.map(u32::try_from).transpose();
@@ -62,6 +67,27 @@ impl Plan {
             is_paused: request.is_paused.unwrap_or(false),
         })
     }
+}
+
+/// The service documents no limits of these texts; what is shown in lists is bounded as other names are.
+fn check_lengths(request: &wire::WriteCampaignRequest) -> Result<(), Invalid> {
+    let own = [
+        ("Name", &request.name),
+        ("Description", &request.description),
+        ("TreatmentName", &request.treatment_name),
+        ("TreatmentDescription", &request.treatment_description),
+    ];
+    let of_treatments = request.additional_treatments.iter().flatten().flat_map(|treatment| {
+        let (name, description) = (&treatment.treatment_name, &treatment.treatment_description);
+        [("TreatmentName", name), ("TreatmentDescription", description)]
+    });
+    for (member, text) in own.into_iter().chain(of_treatments) {
+        let max = if member.ends_with("Name") { NAME_CHARACTERS_MAX } else { DESCRIPTION_CHARACTERS_MAX };
+        if text.as_ref().is_some_and(|text| text.chars().count() > max) {
+            return Err(Invalid(format!("{member} has more than {max} characters")));
+        }
+    }
+    Ok(())
 }
 
 fn check_schedule(schedule: &wire::Schedule) -> Result<(), Invalid> {

@@ -40,6 +40,7 @@ fn endpoint(cohort: u8) -> Endpoint {
         demographic: Demographic::default(),
         location: Location::default(),
         loose_user_attributes: BTreeMap::default(),
+        last_effective_date: None,
     }
 }
 

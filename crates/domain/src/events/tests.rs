@@ -64,6 +64,8 @@ fn a_malformed_body_fails_as_a_whole() {
         "{}",
         r#"{"EventsRequest":{"BatchItem":{}}}"#,
         r#"{"BatchItem":{"ep":{"Endpoint":{}}}}"#,
+        r#"{"BatchItem":{"ep":{"Events":{}}}}"#,
+        r#"{"BatchItem":{"ep":{"Endpoint":{}}}}"#,
         r#"{"BatchItem":{"ep":{"Endpoint":{},"Events":{"e":{"EventType":5,"Timestamp":"x"}}}}}"#,
         r#"{"BatchItem":{"ep":{"Endpoint":{},"Events":{"e":{"EventType":"t","Timestamp":"2026-01-01T00:00:00Z","Metrics":{"m":"1"}}}}}}"#,
         r#"{"BatchItem":{}} trailing"#,

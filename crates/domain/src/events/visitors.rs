@@ -171,8 +171,10 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
                 return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
             }
         }
+        // Both must be there, if only as empty objects (spec/20-events.md §1).
+        let endpoint = endpoint.ok_or_else(|| A::Error::missing_field("Endpoint"))?;
         let events = events.ok_or_else(|| A::Error::missing_field("Events"))?;
-        Ok((endpoint.filter(|raw| raw.get() != "null"), events))
+        Ok((Some(endpoint).filter(|raw| raw.get() != "null"), events))
     }
 }
 

@@ -65,6 +65,7 @@ fn endpoint(dice: &mut Dice, ordinal: u32) -> Endpoint {
             ..Location::default()
         },
         loose_user_attributes: if dice.once_in(3) { attributes(dice) } else { BTreeMap::new() },
+        last_effective_date: None,
     }
 }
 

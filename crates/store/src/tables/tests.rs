@@ -72,6 +72,7 @@ fn rows_of_an_audience() {
             region: Some("BE".into()),
         },
         loose_user_attributes: attributes(),
+        last_effective_date: Some(LATER),
     };
     golden::check("endpoint", &endpoint);
     let endpoints = BTreeSet::from(["endpoint-1".to_owned(), "endpoint-2".to_owned()]);

@@ -157,6 +157,7 @@ fn endpoint_with_everything() -> (Endpoint, User) {
         demographic: Demographic { make: Some("maker".into()), ..Demographic::default() },
         location: Location::default(),
         loose_user_attributes: std::collections::BTreeMap::new(),
+        last_effective_date: None,
     };
     let attributes = values(&[("x", &["X"]), ("y.z", &["YZ"]), ("UserId", &["no id"])]);
     (endpoint, User { attributes, endpoints: std::collections::BTreeSet::new() })
