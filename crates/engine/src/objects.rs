@@ -157,6 +157,17 @@ impl Objects {
         }
     }
 
+    /// Whether the store answers and takes our keys, by asking for an object that need not exist, in a bucket that need not
+    /// either.
+    pub async fn probe(&self, bucket: &str) -> Result<(), ObjectsError> {
+        let bucket = self.bucket(bucket)?;
+        let path = Path::from("probe");
+        match bucket.store.head(&path).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(failed(&bucket.url(&path), &cause)),
+        }
+    }
+
     /// A bucket to write to: the directory of one is made.
     pub async fn bucket_to_write(&self, name: &str) -> Result<Bucket, ObjectsError> {
         if let Self::Directory(directory) = self {

@@ -3,14 +3,18 @@
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use deliver::{DkimKey, EmailTransport};
+use deliver::{DkimKey, EmailTransport, SmtpOptions};
 use engine::objects::Objects;
 use store::DataDirectory;
 use store::directory::DirectoryError;
+use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::node::{Node, exists, log_reserve_bytes};
 use crate::system;
+
+/// A bucket that need not exist: the answer about it tells whether the server knows us.
+const BUCKET_PROBED: &str = "counterpoint-doctor";
 
 /// How one thing was found.
 enum Found {
@@ -28,7 +32,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         ("listen address", listen(config)),
         ("mail", mail(config).await),
         ("DKIM", dkim(config)),
-        ("objects", objects(config)),
+        ("logs", logs(config)),
+        ("objects", objects(config).await),
     ];
     let is_bad = findings.iter().any(|(_, found)| matches!(found, Found::Bad(_)));
     print(&findings);
@@ -110,16 +115,47 @@ async fn mail(config: &Config) -> Found {
 fn dkim(config: &Config) -> Found {
     match config.dkim_keys() {
         Ok(keys) if keys.is_empty() => Found::Note("mails are not signed by this server".to_owned()),
-        Ok(keys) => Found::Good(keys.iter().map(DkimKey::domain).collect::<Vec<_>>().join(", ")),
+        Ok(keys) => {
+            let domains = keys.iter().map(DkimKey::domain).collect::<Vec<_>>().join(", ");
+            match EmailTransport::smtp(SmtpOptions::plain("localhost", 25), keys) {
+                Ok(_) => Found::Good(domains),
+                Err(error) => Found::Bad(causes(&error)),
+            }
+        }
         Err(error) => Found::Bad(causes(&error)),
     }
 }
 
-fn objects(config: &Config) -> Found {
-    match config.objects() {
+fn logs(config: &Config) -> Found {
+    match EnvFilter::try_new(&config.telemetry.level) {
+        Ok(filter) => Found::Good(filter.to_string()),
+        Err(error) => Found::Bad(format!("telemetry.level: {error}")),
+    }
+}
+
+/// Looks whether jobs could read and write. Of an S3 server whether it answers, and takes our keys: which buckets there are is
+/// not ours to know.
+async fn objects(config: &Config) -> Found {
+    let objects = config.objects();
+    match &objects {
         Objects::None => Found::Note("import and export jobs are refused".to_owned()),
-        Objects::Directory(directory) => Found::Good(format!("s3:// leads to {}", directory.display())),
-        Objects::S3(endpoint) => Found::Good(format!("s3:// leads to {}", endpoint.url)),
+        Objects::Directory(directory) => {
+            let leads = format!("s3:// leads to {}", directory.display());
+            match std::fs::read_dir(directory) {
+                Ok(_) => Found::Good(leads),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Found::Note(format!("{leads}, which is made with the first export"))
+                }
+                Err(error) => Found::Bad(format!("{leads}: {error}")),
+            }
+        }
+        Objects::S3(endpoint) => {
+            let leads = format!("s3:// leads to {}", endpoint.url);
+            match objects.probe(BUCKET_PROBED).await {
+                Ok(()) => Found::Good(format!("{leads}, which answers and takes our keys")),
+                Err(error) => Found::Bad(format!("{leads}: {}", causes(&error))),
+            }
+        }
     }
 }
 

@@ -26,6 +26,21 @@ async fn the_first_start_makes_an_account_and_shows_its_key_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_is_not_lost_with_a_start_that_fails() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::new()
+        .without("AUTH__ACCOUNT_ID")
+        .without("AUTH__ROOT_ACCESS_KEY_ID")
+        .without("AUTH__ROOT_SECRET_ACCESS_KEY")
+        .with("SERVER__LISTEN", &taken.local_addr().unwrap().to_string());
+    let complaint = world.complaint(&["serve"], &[]).await;
+    assert!(complaint.contains("cannot listen on"), "{complaint}");
+    let (server, printed) = world.with("SERVER__LISTEN", "127.0.0.1:0").serve_and_read().await;
+    assert!(printed.iter().any(|line| line.starts_with("export AWS_SECRET_ACCESS_KEY=")), "{printed:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_made_and_disabled_beside_a_running_server_and_without_one() {
     let world = World::new();
     let complaint = world.complaint(&["keys", "list"], &[]).await;
@@ -135,7 +150,19 @@ async fn the_configuration_is_shown_without_secrets_and_the_doctor_looks() {
     assert!(!output.status.success() && found.contains("BAD  mail: smtp://me:***@127.0.0.1:1"), "{found}");
     let complaint = world.complaint(&["serve", "--set", "email.conections=3"], &[]).await;
     assert!(complaint.contains("email.conections"), "{complaint}");
-    let world = world.with("EMAIL__TRANSPORT", "sandbox");
+    let world = world.with("EMAIL__TRANSPORT", "smtp://127.0.0.1:1?tls=none&hello=shop%2Eexample");
+    let shown = world.printed(&["config"], &[]).await;
+    assert!(shown.contains("transport = \"smtp://127.0.0.1:1?tls=none&hello=shop%2Eexample\""), "{shown}");
+    let world = world
+        .with("EMAIL__TRANSPORT", "sandbox")
+        .with("TELEMETRY__LEVEL", "info,engine=loud")
+        .with("OBJECTS__DIRECTORY", "")
+        .with("OBJECTS__S3_ENDPOINT", "http://127.0.0.1:1");
+    let output = world.run(&["doctor"], &[]).await;
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success(), "{found}");
+    assert!(found.contains("BAD  logs: telemetry.level") && found.contains("BAD  objects: s3://"), "{found}");
+    let world = world.with("TELEMETRY__LEVEL", "warn").with("OBJECTS__S3_ENDPOINT", "");
     let found = world.printed(&["doctor"], &[]).await;
     assert!(found.contains("ok   data directory") || found.contains("note data directory"), "{found}");
 }

@@ -67,6 +67,14 @@ impl World {
         self
     }
 
+    /// With a configuration file of this text.
+    pub(crate) fn with_file(mut self, text: &str) -> Self {
+        let path = self.path("counterpoint.toml");
+        std::fs::write(&path, text).unwrap();
+        self.settings.push(("COUNTERPOINT_CONFIG".to_owned(), path.display().to_string()));
+        self
+    }
+
     /// Without a key that tests set.
     pub(crate) fn without(mut self, key: &str) -> Self {
         self.settings.retain(|(known, _)| *known != format!("COUNTERPOINT_{key}"));
