@@ -53,7 +53,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     // Last of all that can fail: a key that is made is shown once, and must not be lost with a start that fails.
     let root = ensure_root(&*node.kv, &node.master_key, &context, &config.auth).await?;
-    announce(&listener, &root)?;
+    show_key(&listener, &root)?;
     let mut workers = Workers::start(&engine, apps, retention(config), (!is_held).then_some(lanes));
 
     let Node { directory, master_key, kv, log, .. } = node;
@@ -65,10 +65,13 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let server = Arc::new(status.add(server, metrics));
 
     let shutdown = CancellationToken::new();
+    // Whoever reads that the server is ready may end it at once.
+    let stop_signal = stop_signal()?;
+    announce(&listener)?;
     let served = tokio::spawn(api::serve(listener, Arc::clone(&server), shutdown.clone()));
 
     let fault = tokio::select! {
-        () = stop_signal() => None,
+        () = stop_signal => None,
         fault = workers.fault() => Some(fault),
     };
     tracing::info!("stopping: requests and messages under way are finished");
@@ -141,9 +144,9 @@ fn options(config: &Config) -> Options {
     Options { throttle_scale: (scale > 0.0).then_some(scale), quotas }
 }
 
-/// Tells whoever started the server where it is, and once the key that was made for it.
-#[expect(clippy::print_stdout, reason = "the readiness line and the first key are what the command answers")]
-fn announce(listener: &TcpListener, root: &Root) -> anyhow::Result<()> {
+/// Shows the key that was made for whoever started the server, once.
+#[expect(clippy::print_stdout, reason = "the first key is what the command answers")]
+fn show_key(listener: &TcpListener, root: &Root) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     if let Some(key) = &root.generated {
         println!("account {} and its root key were made; the secret is shown this once:", root.account);
@@ -152,20 +155,24 @@ fn announce(listener: &TcpListener, root: &Root) -> anyhow::Result<()> {
         println!("export AWS_ENDPOINT_URL=http://{address}");
         println!("export AWS_REGION=us-east-1");
     }
-    println!("listening on http://{address}");
     Ok(())
 }
 
-/// SIGINT (Ctrl-C) or SIGTERM.
-async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("signals cannot be received: end the process by killing it");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+/// Tells that the server is ready, and where it is.
+#[expect(clippy::print_stdout, reason = "the readiness line is what the command answers")]
+fn announce(listener: &TcpListener) -> anyhow::Result<()> {
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(())
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM. From now on neither ends the process by itself.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -32,6 +32,14 @@ impl<'a> Sending<'a> {
         world: &'a World,
         answer: impl Fn(&Email) -> Outcome + Send + Sync + 'static,
     ) -> Self {
+        Self::start_as(world, answer, DispatchOptions::default()).await
+    }
+
+    pub(crate) async fn start_as(
+        world: &'a World,
+        answer: impl Fn(&Email) -> Outcome + Send + Sync + 'static,
+        options: DispatchOptions,
+    ) -> Self {
         let mails: Arc<Mutex<Vec<Email>>> = Arc::default();
         let seen = Arc::clone(&mails);
         let transport = EmailTransport::simulated(move |mail| {
@@ -40,7 +48,6 @@ impl<'a> Sending<'a> {
         });
         let engine = world.server.engine.clone();
         let stop = CancellationToken::new();
-        let options = DispatchOptions::default();
         let dispatcher = Dispatcher::new(engine.clone(), Lane::Campaign, transport, options, stop);
         Self { world, projector: Projector::open(engine).await.unwrap(), dispatcher, mails }
     }
