@@ -81,6 +81,11 @@ pub(crate) async fn start(target: &Target, app: &str) -> anyhow::Result<String> 
     Ok(campaign["Id"].as_str().context("a campaign has an id")?.to_owned())
 }
 
+pub(crate) async fn has_ended(target: &Target, app: &str, campaign: &str) -> anyhow::Result<bool> {
+    let path = format!("/v1/apps/{app}/campaigns/{campaign}/activities");
+    Ok(target.call("GET", &path, "").await?["Item"][0]["State"] == "COMPLETED")
+}
+
 /// Waits until a campaign's run has ended; answers its activity.
 pub(crate) async fn finished(
     target: &Target,
