@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use fjall::config::PartitioningPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, Readable};
 use tokio::sync::{mpsc, oneshot};
 
 use self::writer::{Request, Writer};
@@ -297,7 +297,19 @@ fn classify(error: fjall::Error) -> KvError {
         | fjall::Error::Decompress(_)
         | fjall::Error::InvalidTrailer
         | fjall::Error::InvalidTag(_)
-        | fjall::Error::Unrecoverable => KvError::Corrupt(error.to_string()),
+        | fjall::Error::Unrecoverable
+        | fjall::Error::Storage(
+            LsmError::ChecksumMismatch { .. }
+            | LsmError::Decompress(_)
+            | LsmError::InvalidHeader(_)
+            | LsmError::InvalidTag(_)
+            | LsmError::InvalidTrailer
+            | LsmError::InvalidVersion(_)
+            | LsmError::Unrecoverable
+            | LsmError::Utf8(_),
+        ) => KvError::Corrupt(format!(
+            "a file of the state is not what was written ({error}): restore a backup, and look at the disk"
+        )),
         error => KvError::Failed(Box::new(error)),
     }
 }

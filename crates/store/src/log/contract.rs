@@ -74,6 +74,7 @@ pub async fn all(make: impl AsyncFn(Context) -> Arc<dyn Log>) {
     waiting_ends_with_the_record(fresh().await).await;
     arrival_never_runs_backwards(fresh().await, &clock).await;
     empty_appends_and_records_are_fine(fresh().await).await;
+    what_may_use_the_reserve_is_appended_like_the_rest(fresh().await).await;
     what_is_too_large_is_refused_whole(fresh().await).await;
     many_small_records_come_back(fresh().await).await;
     readers_follow_writers(fresh().await).await;
@@ -237,6 +238,26 @@ pub async fn arrival_never_runs_backwards(log: Arc<dyn Log>, clock: &ManualClock
     let later = start.plus(minute);
     assert_eq!(arrivals, [start, later, later, later, start.plus(2 * minute)]);
     clock.set(start);
+}
+
+/// Both kinds of append share one sequence and one set of limits.
+pub async fn what_may_use_the_reserve_is_appended_like_the_rest(log: Arc<dyn Log>) {
+    for number in 0..6 {
+        let records = vec![record(8, &number.to_string())];
+        let positions = if number % 2 == 0 {
+            log.append(records).await.expect("append")
+        } else {
+            log.append_within_reserve(records).await.expect("append within the reserve")
+        };
+        assert_eq!(positions, [Position(number)]);
+    }
+    let too_large = vec![(Partition(8), Bytes::from(vec![0; RECORD_BYTES_MAX + 1]))];
+    assert!(matches!(log.append_within_reserve(too_large).await, Err(LogError::TooLarge(_))));
+    let shard = log.shard_of(Partition(8));
+    let read = read_all(&*log, shard).await;
+    let texts: Vec<_> =
+        read.iter().map(|record| String::from_utf8_lossy(&record.bytes).into_owned()).collect();
+    assert_eq!(texts, ["0", "1", "2", "3", "4", "5"]);
 }
 
 /// An append of nothing answers nothing; a record of no bytes is a record.

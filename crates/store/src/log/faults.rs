@@ -14,6 +14,8 @@ use super::{Log, LogError, Partition, Position, Record, Shard};
 pub enum Fault {
     /// Nothing is kept and the caller is told so ([`LogError::Full`]): it may retry without a repeat.
     Refuse,
+    /// The append lets other tasks run this many times before it is done.
+    Yield(u32),
     /// Everything is kept, and the caller is told that it failed: its retry is a repeat.
     LoseAnswer,
     /// The process ends in the middle: of the append's records only the first `keep_records` survive, and every later call
@@ -90,6 +92,44 @@ impl FaultyLog {
         plan.faults.remove(&number)
     }
 
+    /// Appends as planned. `within_reserve`: as [`Log::append_within_reserve`].
+    async fn append_to(
+        &self,
+        mut records: Vec<(Partition, Bytes)>,
+        within_reserve: bool,
+    ) -> Result<Vec<Position>, LogError> {
+        self.check_running()?;
+        let append = async |records| {
+            if within_reserve {
+                self.inner.append_within_reserve(records).await
+            } else {
+                self.inner.append(records).await
+            }
+        };
+        match self.next_fault() {
+            None => append(records).await,
+            Some(Fault::Refuse) => Err(LogError::Full),
+            Some(Fault::Yield(times)) => {
+                for _ in 0..times {
+                    tokio::task::yield_now().await;
+                }
+                // Another task may have crashed the process meanwhile.
+                self.check_running()?;
+                append(records).await
+            }
+            Some(Fault::LoseAnswer) => {
+                append(records).await?;
+                Err(failed("answer of an append was lost"))
+            }
+            Some(Fault::Crash { keep_records }) => {
+                self.crash();
+                records.truncate(keep_records);
+                append(records).await?;
+                Err(failed("log crashed during an append"))
+            }
+        }
+    }
+
     fn check_running(&self) -> Result<(), LogError> {
         if self.is_crashed() { Err(failed("log has crashed")) } else { Ok(()) }
     }
@@ -109,22 +149,15 @@ impl Log for FaultyLog {
         self.inner.shard_of(partition)
     }
 
-    async fn append(&self, mut records: Vec<(Partition, Bytes)>) -> Result<Vec<Position>, LogError> {
-        self.check_running()?;
-        match self.next_fault() {
-            None => self.inner.append(records).await,
-            Some(Fault::Refuse) => Err(LogError::Full),
-            Some(Fault::LoseAnswer) => {
-                self.inner.append(records).await?;
-                Err(failed("answer of an append was lost"))
-            }
-            Some(Fault::Crash { keep_records }) => {
-                self.crash();
-                records.truncate(keep_records);
-                self.inner.append(records).await?;
-                Err(failed("log crashed during an append"))
-            }
-        }
+    async fn append(&self, records: Vec<(Partition, Bytes)>) -> Result<Vec<Position>, LogError> {
+        self.append_to(records, false).await
+    }
+
+    async fn append_within_reserve(
+        &self,
+        records: Vec<(Partition, Bytes)>,
+    ) -> Result<Vec<Position>, LogError> {
+        self.append_to(records, true).await
     }
 
     async fn read(&self, shard: Shard, from: Position, bytes_max: usize) -> Result<Vec<Record>, LogError> {

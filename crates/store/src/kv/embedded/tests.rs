@@ -2,6 +2,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Table;
+use crate::dice::Dice;
 use crate::kv::contract;
 
 fn open(directory: &TempDir) -> EmbeddedKv {
@@ -179,4 +180,68 @@ async fn a_damaged_snapshot_is_refused() {
         let result = import(&damaged);
         assert!(matches!(result, Err(TransferError::Damaged(_))), "byte {position}: {result:?}");
     }
+}
+
+/// A bit that flips in a table is never read as a value: the row reads as it was written, or what is wrong is named.
+#[tokio::test]
+async fn a_bit_that_flips_in_a_table_is_noticed() {
+    let directory = TempDir::new().unwrap();
+    let options = EmbeddedOptions { memtable_bytes: 1 << 20, cache_bytes: 0, ..EmbeddedOptions::default() };
+    let open = || EmbeddedKv::open(directory.path(), &options);
+    let value = |number: u64| (0..4_000).map(|place| (number * 31 + place) as u8).collect::<Vec<u8>>();
+    let kv = open().unwrap();
+    for number in 0..1_000 {
+        kv.commit(batch_of(number, &value(number)), Durability::Buffered).await.unwrap();
+    }
+    kv.sync().await.unwrap();
+    drop(kv);
+    let tables: Vec<_> =
+        files(directory.path()).into_iter().filter(|(path, _)| path.contains("/tables/")).collect();
+    let bytes_of_tables: u64 = tables.iter().map(|(_, bytes)| bytes).sum();
+    assert!(bytes_of_tables > 1 << 20, "{tables:?}");
+    let mut dice = Dice::new(7);
+    let mut noticed = 0;
+    for _ in 0..20 {
+        let (path, bytes) = &tables[dice.below(tables.len() as u64) as usize];
+        let whole = std::fs::read(path).unwrap();
+        let mut damaged = whole.clone();
+        damaged[dice.below(*bytes) as usize] ^= 1 << dice.below(8);
+        std::fs::write(path, &damaged).unwrap();
+        let found = match open() {
+            Ok(kv) => {
+                let rows = kv.scan(Key::new(Table::Ordinals).prefix(), 2_000).await;
+                rows.map(|rows| {
+                    assert_eq!(rows.len(), 1_000, "{path}");
+                    for (number, (_, row)) in (0..).zip(rows) {
+                        assert_eq!(&*row.value, value(number), "{path} {number}");
+                    }
+                })
+            }
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(()) => {}
+            Err(KvError::Corrupt(text)) => {
+                assert!(text.contains("restore a backup"), "{text}");
+                noticed += 1;
+            }
+            Err(error) => panic!("{path}: {error:?}"),
+        }
+        std::fs::write(path, whole).unwrap();
+    }
+    assert!(noticed >= 10, "only {noticed} of 20 were noticed");
+}
+
+/// All files below a directory, with their sizes.
+fn files(directory: &std::path::Path) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push((entry.path().display().to_string(), entry.metadata().unwrap().len()));
+        }
+    }
+    found
 }

@@ -21,6 +21,18 @@ async fn without_a_plan_the_contract_holds() {
 }
 
 #[tokio::test]
+async fn with_delays_the_contract_holds() {
+    contract::all(async |context| {
+        let log = FaultyLog::new(Arc::new(MemoryLog::new(context, 3)));
+        for append in 0..10_000 {
+            log.plan(append, Fault::Yield(append as u32 % 4));
+        }
+        Arc::new(log) as Arc<dyn Log>
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_planned_append_fails_and_no_other() {
     let log = faulty();
     log.plan(1, Fault::Refuse);
