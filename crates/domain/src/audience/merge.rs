@@ -378,7 +378,12 @@ fn displaced(
             oldest = Some((other.effective_date, other_id));
         }
     }
-    Ok(oldest.map(|(_, id)| Some(id.clone())).ok_or(refusal))
+    let Some((_, oldest)) = oldest else { return Ok(Err(refusal)) };
+    // What is asked here is there when the plan is carried out.
+    if let Some(address) = audience.endpoint(oldest)?.and_then(held_address) {
+        audience.holder(&address)?;
+    }
+    Ok(Ok(Some(oldest.clone())))
 }
 
 impl Plan {
@@ -401,8 +406,15 @@ impl Plan {
             if let Some(user) = other.user_id.take() {
                 audience.unlink(&displaced, user.as_str())?;
             }
+            let displaced: Arc<str> = displaced.as_str().into();
+            // It may come back with another address, and must not lose that with this one.
+            if let Some(address) = held_address(&other)
+                && audience.holder(&address)? == Some(&displaced)
+            {
+                audience.put_holder(&address, None);
+            }
             other.status = EndpointStatus::Inactive;
-            audience.put_endpoint(&displaced.as_str().into(), Some(other));
+            audience.put_endpoint(&displaced, Some(other));
         }
         self.link_user(audience, folded)?;
         audience.put_endpoint(folded, Some(self.endpoint));

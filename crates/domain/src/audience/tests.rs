@@ -229,6 +229,11 @@ fn the_sixteenth_endpoint_of_a_user_is_refused_or_displaces_the_oldest_push_endp
     assert_eq!(world.get("e3").status, EndpointStatus::Inactive);
     assert_eq!(world.get("e3").user_id, None);
     assert_eq!(world.audience.users.get("u").unwrap().endpoints.len(), 15);
+    // The one that gave way comes back with another token; whoever has its old one now takes nothing from it.
+    world.update("e3", r#"{"Address":"new","ChannelType":"GCM"}"#).unwrap();
+    world.update("z", r#"{"Address":"3","ChannelType":"GCM"}"#).unwrap();
+    assert_eq!(world.get("e3").status, EndpointStatus::Active);
+    assert_eq!(world.get("z").status, EndpointStatus::Active);
 }
 
 #[test]
