@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::{codegen, peers, samples, tidy, workspace};
+use crate::{peers, tidy, workspace};
 
 /// One step: its name is the command that repeats it alone.
 struct Step {
@@ -53,9 +53,7 @@ fn plan(quick: bool, is_ci: bool, has_nextest: bool) -> Vec<Step> {
     vec![
         Step::cargo(&["fmt", "--all", "--check"]),
         Step::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        Step::task("codegen --check", || codegen::run(true)),
         Step::task("tidy", tidy::run),
-        Step::task("samples --check", || samples::run(true)),
         tests,
         Step::cargo(&["test", "--workspace", "--doc"]),
         documentation,

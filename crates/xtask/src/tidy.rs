@@ -1,7 +1,9 @@
 //! `cargo xtask tidy`: the rules of the project that no compiler knows.
 //!
 //! A rule is a small function on text: [`arrows`] between crates, [`manifests`], [`rust`] files, [`formats`] of what is stored,
-//! [`documents`], and [`machine`] paths. All of them see what git would commit, and everything that they find is told at once.
+//! [`documents`], and [`machine`] paths. Before them: what [`codegen`] and [`samples`] print must be what is committed.
+//!
+//! All of them see what git would commit, and everything that they find is told at once.
 
 mod arrows;
 mod documents;
@@ -19,6 +21,7 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 
 use crate::workspace::{self, Metadata};
+use crate::{codegen, samples};
 
 /// A text file of the project.
 #[derive(Debug)]
@@ -55,7 +58,10 @@ impl File {
     }
 }
 
+/// Checks everything, and that nothing generated is stale.
 pub(crate) fn run() -> anyhow::Result<()> {
+    codegen::run(true)?;
+    samples::run(true)?;
     let files = read_files(&workspace::root()?)?;
     let findings = check(&files, &Metadata::read()?);
     for finding in &findings {

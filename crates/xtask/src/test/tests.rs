@@ -15,9 +15,7 @@ fn the_steps_are_those_of_ci_in_its_order() {
         &[
             "cargo fmt --all --check",
             "cargo clippy --workspace --all-targets -- -D warnings",
-            "cargo xtask codegen --check",
             "cargo xtask tidy",
-            "cargo xtask samples --check",
             "cargo nextest run --workspace --profile ci",
             "cargo test --workspace --doc",
             "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --document-private-items",

@@ -7,6 +7,9 @@ use crate::codegen;
 /// Lines of a file without its tests.
 const LINES_MAX: usize = 500;
 
+/// Lines of a function, from its name to its end.
+const FUNCTION_LINES_MAX: usize = 90;
+
 /// What code that ships does not have, and what to do instead.
 const BANNED_IN_CODE: [(&str, &str); 5] = [
     ("todo!", "write what is missing"),
@@ -26,6 +29,7 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     let source = Source::read(&file.text);
     let mut findings = Vec::new();
     findings.extend(size(file, &source));
+    findings.extend(functions(file, &source));
     findings.extend(banned(file, &source));
     findings.extend(ignored(file, &source));
     findings.extend(reasons(file, &source));
@@ -54,6 +58,24 @@ pub(super) fn size(file: &File, source: &Source) -> Option<Finding> {
     let lines = file.text.lines().count() - tests;
     let what = format!("the file has {lines} lines without tests, {LINES_MAX} are allowed");
     (lines > LINES_MAX).then(|| file.finding(1, what, "split it by what it is about"))
+}
+
+/// Functions that are too long, without their tests: what clippy counts by the line of code is counted here by the line.
+pub(super) fn functions(file: &File, source: &Source) -> Vec<Finding> {
+    if is_test(file) || is_example(file) || is_generated(file) {
+        return Vec::new();
+    }
+    let tests = source.test_items();
+    let mut findings = Vec::new();
+    for start in source.functions() {
+        let line = line_at(&source.code, start.start);
+        let lines = source.code[start].trim_end().lines().count();
+        if lines > FUNCTION_LINES_MAX && !tests.iter().any(|test| test.contains(&line)) {
+            let what = format!("the function has {lines} lines, {FUNCTION_LINES_MAX} are allowed");
+            findings.push(file.finding(line, what, "split it by its steps"));
+        }
+    }
+    findings
 }
 
 pub(super) fn banned(file: &File, source: &Source) -> Vec<Finding> {

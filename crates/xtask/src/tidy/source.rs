@@ -4,7 +4,7 @@
 //! brace in a comment.
 
 use std::iter::Peekable;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::str::Chars;
 
 /// The text of a file twice: each character stands in one of the two, and the other has a space there. Line breaks
@@ -21,6 +21,15 @@ impl Source {
         let mut reader = Reader { source: Self::default(), rest: text.chars().peekable() };
         while reader.read_next() {}
         reader.source
+    }
+
+    /// Where each function stands: from `fn` to the end of its braces, or to the semicolon of one that has none.
+    pub(super) fn functions(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = self.code.match_indices("fn ").map(|(start, _)| start);
+        let is_word = |start: &usize| {
+            !self.code[..*start].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+        };
+        starts.filter(is_word).map(|start| start..start + item_length(&self.code[start..]))
     }
 
     /// The lines, counted from 1, of each `#[cfg(test)]` and the item that it belongs to.

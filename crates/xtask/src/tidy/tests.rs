@@ -85,6 +85,19 @@ fn large_files_are_found() {
 }
 
 #[test]
+fn long_functions_are_found() {
+    let function =
+        |name: &str, lines: usize| format!("pub fn {name}() {{\n{}}}\n", "    a(\"}\");\n".repeat(lines - 2));
+    let path = "crates/store/src/kv.rs";
+    check_rust(path, &format!("{}{}", function("a", 90), function("b", 90)), &[]);
+    let long = format!("{}{}", function("a", 10), function("b", 91));
+    check_rust(path, &long, &["crates/store/src/kv.rs:11: the function has 91 lines, 90 are allowed"]);
+    check_rust(path, &format!("#[cfg(test)]\nmod tests {{\n{long}}}\n"), &[]);
+    check_rust("crates/store/src/tests.rs", &long, &[]);
+    check_rust(path, "type A = fn(u8) -> u8;\ntrait B { fn c(); }\n", &[]);
+}
+
+#[test]
 fn what_is_not_left_in_code_is_found() {
     let path = "crates/store/src/kv.rs";
     let bad = "fn a() {\n    todo!(\"later\")\n}\nfn b() { unimplemented!() }\nfn c() { dbg!(1) }\n#[allow(dead_code)]\nfn d() {}\n\
