@@ -355,3 +355,31 @@ async fn an_account_sends_so_many_bytes_a_second() {
     world.advance(Duration::from_millis(2_100));
     assert_eq!(send(100).await.status, 202);
 }
+
+#[tokio::test]
+async fn a_projection_that_is_behind_slows_ingest_down() {
+    let world = World::start().await;
+    let app = world.app("a").await;
+    let items = || json!({"e": {"Endpoint": {}, "Events": {"1": event("_session.start")}}});
+    let settle = async || {
+        let _projecting = world.projecting();
+        assert_eq!(put(&world, &app, items()).await.status, 202);
+        while world.server.engine.lag_ms() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // What is known does not wait for a verdict; nobody projects it then.
+    settle().await;
+    assert_eq!(put(&world, &app, items()).await.status, 202);
+    assert_eq!(put(&world, &app, items()).await.status, 202, "it is behind, and not for long");
+    world.advance(Duration::from_millis(2_100));
+    let refused = put(&world, &app, items()).await;
+    assert_eq!(refused.header("retry-after"), "1");
+    refused.assert_error(429, "TooManyRequestsException", "Too many requests");
+    let projecting = world.projecting();
+    while world.server.engine.lag_ms() > 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(projecting);
+    settle().await;
+}
