@@ -56,6 +56,13 @@ pub(crate) async fn run(imports: u64, report: &mut Report) -> anyhow::Result<()>
     report.line("share of bare fjall, import", rate / bare);
     report.line("resident MB before", before);
     report.line("resident MB after", server.usage()?.0);
+    // The index grows with the endpoints. What an import needs beside it shows when those are imported that are there.
+    for endpoints in [imports / 10, imports.min(IMPORT_ENDPOINTS_MAX)] {
+        write_csv(&objects.path().join("bench"), 0..endpoints)?;
+        server.watch_peak()?;
+        import(&server, &app).await?;
+        report.line(&format!("peak MB while {endpoints} of them are imported again"), server.peak_mb()?);
+    }
 
     count(&server, &app, report).await?;
     restart(server, home.path(), &settings, imports, report).await

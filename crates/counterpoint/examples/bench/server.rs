@@ -71,6 +71,21 @@ impl Server {
         Ok((kilobytes / 1_024.0, (ticks(11) + ticks(12)) / 100.0))
     }
 
+    /// Begins to watch for the most memory that is resident: see [`Server::peak_mb`].
+    pub(crate) fn watch_peak(&self) -> anyhow::Result<()> {
+        let id = self.child.id().context("the server has ended")?;
+        Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+    }
+
+    /// The most megabytes that were resident since [`Server::watch_peak`].
+    pub(crate) fn peak_mb(&self) -> anyhow::Result<f64> {
+        let id = self.child.id().context("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|text| text.split_whitespace().next()).context("a peak")?;
+        Ok(kilobytes.parse::<f64>()? / 1_024.0)
+    }
+
     pub(crate) async fn status(&self) -> anyhow::Result<serde_json::Value> {
         let mut connection = crate::client::Connection::open(&self.target.address).await?;
         let request = format!("GET /status HTTP/1.1\r\nhost: {}\r\n\r\n", self.target.address);
