@@ -30,6 +30,9 @@ pub struct Email {
     pub date: Timestamp,
 }
 
+/// Stands for the id of the delivery in a [`ListUnsubscribe`] that is meant for many mails.
+const DELIVERY_ID_PLACEHOLDER: &str = "{delivery_id}";
+
 /// Where a recipient ends the mails: at least one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListUnsubscribe {
@@ -37,4 +40,13 @@ pub struct ListUnsubscribe {
     pub url: Option<String>,
     /// An address that unsubscribes who writes to it; may carry `?subject=…`.
     pub mailto: Option<String>,
+}
+
+impl ListUnsubscribe {
+    /// The same for one mail: `{delivery_id}` in either becomes the id.
+    #[must_use]
+    pub fn of_delivery(&self, id: &str) -> Self {
+        let of_delivery = |text: &String| text.replace(DELIVERY_ID_PLACEHOLDER, id);
+        Self { url: self.url.as_ref().map(of_delivery), mailto: self.mailto.as_ref().map(of_delivery) }
+    }
 }

@@ -222,9 +222,9 @@ fn write_list_unsubscribe(
 }
 
 impl ListUnsubscribe {
-    /// Whether headers can be made of it.
+    /// Whether headers can be made of it, for any delivery.
     pub fn check(&self) -> Result<(), Refused> {
-        self.headers().map(drop)
+        self.of_delivery(&"0".repeat(DELIVERY_ID_BYTES_MAX)).headers().map(drop)
     }
 
     /// List-Unsubscribe and, for an URL, the promise of RFC 8058 that a POST to it unsubscribes without questions.

@@ -68,6 +68,11 @@ fn what_is_wrong_is_named() {
     );
     fails("", &[], &["email.connections"], "section.key=value");
     fails("", &[], &["email.connections=0"], "email.connections");
+    fails("", &[], &["email.list_unsubscribe_url=http://shop.example/u"], "email.list_unsubscribe_url");
+    let long = format!("email.list_unsubscribe_url=https://shop.example/{{delivery_id}}{}", "x".repeat(800));
+    fails("", &[], &[&long], "email.list_unsubscribe_url");
+    fails("", &[], &["email.list_unsubscribe_mailto=nobody"], "email.list_unsubscribe_mailto");
+    fails("[email]\ntransport = \"smtp://relay?connections=3\"", &[], &[], "email.connections");
     fails("[email]\ntransport = \"pigeon\"", &[], &[], "sandbox, smtp://");
     fails("[objects]\ndirectory = \"a\"\ns3_endpoint = \"http://b\"", &[], &[], "exclude each other");
     fails("[auth]\nroot_access_key_id = \"ABCD\"", &[], &[], "together");

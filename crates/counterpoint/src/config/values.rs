@@ -162,6 +162,6 @@ pub(super) fn list_unsubscribe_mailto<'de, D: Deserializer<'de>>(
 }
 
 fn check_unsubscribe(unsubscribe: &ListUnsubscribe, text: &str) -> Result<(), Refused> {
-    // An empty one is none; the id of a delivery is as long as what stands for it, and plain.
+    // An empty one is none.
     if text.is_empty() { Ok(()) } else { unsubscribe.check() }
 }

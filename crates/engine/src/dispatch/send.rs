@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deliver::{Email, ListUnsubscribe, Outcome};
+use deliver::{Email, Outcome};
 use domain::ids::DeliveryId;
 use domain::records::{self, Body, CampaignRef, Outcomes, Record, SendStatus};
 use domain::rendering::{Missing, RenderContext};
@@ -19,9 +19,6 @@ use super::{Claim, DispatchError, MissingValues, Sender};
 
 /// Bytes of the words that are kept with an outcome.
 const DETAIL_BYTES_MAX: usize = 500;
-
-/// Stands for the id of the delivery in [`DispatchOptions::list_unsubscribe`](super::DispatchOptions::list_unsubscribe).
-const DELIVERY_ID_PLACEHOLDER: &str = "{delivery_id}";
 
 /// What became of one recipient, before it is recorded.
 #[derive(Debug, Clone)]
@@ -236,18 +233,14 @@ impl Sender {
             text: rendered.text,
             headers: rendered.headers,
             // Whoever is messaged for a reason of his own, such as a one-time code, is on no list.
-            list_unsubscribe: if direct.is_none() { self.list_unsubscribe(&delivery.id) } else { None },
+            list_unsubscribe: match &self.options.list_unsubscribe {
+                Some(unsubscribe) if direct.is_none() => Some(unsubscribe.of_delivery(&delivery.id)),
+                _ => None,
+            },
             raw: direct.and_then(|direct| direct.raw.clone()),
             return_path: direct.and_then(|direct| direct.return_path.clone()),
             date: intent.at,
         })
-    }
-
-    /// Where a recipient ends the mails of campaigns.
-    fn list_unsubscribe(&self, delivery: &str) -> Option<ListUnsubscribe> {
-        let ListUnsubscribe { url, mailto } = self.options.list_unsubscribe.as_ref()?;
-        let of_delivery = |text: &String| text.replace(DELIVERY_ID_PLACEHOLDER, delivery);
-        Some(ListUnsubscribe { url: url.as_ref().map(of_delivery), mailto: mailto.as_ref().map(of_delivery) })
     }
 
     /// What an answer of the provider means for the recipient.
