@@ -190,7 +190,7 @@ mod tests {
     const BODY: &str = r#"{"BatchItem":{"E\u0031":{"Endpoint":{"Address":"x"},"Events":{
         "a":{"EventType":"t\u0031","Timestamp":"2026-11-23T00:00:00Z"},
         "b":{"Timestamp":"2026-11-23T00:00:00Z"},
-        "c\n":{"EventType":"plain","Timestamp":"2026-11-23T00:00:01Z"}}},"e2":{"Events":{}}}}"#;
+        "c\n":{"EventType":"plain","Timestamp":"2026-11-23T00:00:01Z"}}},"e2":{"Endpoint":{},"Events":{}}}}"#;
 
     #[test]
     fn a_reading_says_what_the_batch_says() {
