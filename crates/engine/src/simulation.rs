@@ -150,9 +150,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let clock = Arc::new(SimulatedClock(AtomicI64::new(START.0)));
         let ids = Arc::new(SimulatedIds(AtomicU64::new(seed << 20)));
-        let context = Context { clock: clock.clone(), ids };
+        let context = Context { clock: Arc::<SimulatedClock>::clone(&clock), ids };
         let kv = Arc::new(MemoryKv::new());
-        let faulty = Arc::new(FaultyKv::new(kv.clone(), FaultPlan::none()));
+        let faulty = Arc::new(FaultyKv::new(Arc::<MemoryKv>::clone(&kv), FaultPlan::none()));
         let log = Arc::new(MemoryLog::new(context.clone(), 1));
         let hand_overs: Arc<Mutex<Vec<HandOver>>> = Arc::default();
         let seen = Arc::clone(&hand_overs);
@@ -251,8 +251,8 @@ impl World {
     }
 
     async fn start(&mut self) -> Result<Process, Failure> {
-        let kv: Arc<dyn Kv> = self.faulty.clone();
-        let log: Arc<dyn Log> = self.log.clone();
+        let kv: Arc<dyn Kv> = Arc::<FaultyKv>::clone(&self.faulty);
+        let log: Arc<dyn Log> = Arc::<MemoryLog>::clone(&self.log);
         let engine = Engine::new(self.context.clone(), kv, log);
         engine.queues.load(&*engine.kv).await?;
         for app in engine.audiences.begin(&*engine.kv).await? {

@@ -225,7 +225,7 @@ fn a_mailbox_outlives_its_process() {
     for number in 1..=20 {
         mailbox.store(sms(&format!("text {number}"))).unwrap();
     }
-    let newest = mailbox.messages(&Filter::default(), None, 1).messages[0].clone();
+    let newest = Arc::clone(&mailbox.messages(&Filter::default(), None, 1).messages[0]);
     drop(mailbox);
     let sizes =
         ["messages.ndjson", "messages.1.ndjson"].map(|name| path.join(name).metadata().unwrap().len());
@@ -235,7 +235,7 @@ fn a_mailbox_outlives_its_process() {
     file.write_all(b"{\"other\":1}\n{\"Id\":99,\"Chan").unwrap();
     let mailbox = Mailbox::open(&path, MailboxLimits::default()).unwrap();
     let page = mailbox.messages(&Filter::default(), None, 100);
-    assert_eq!((page.total, page.messages[0].clone()), (20, newest));
+    assert_eq!((page.total, &page.messages[0]), (20, &newest));
     assert!((5..20).contains(&page.messages.len()), "{}", page.messages.len());
     assert_eq!(mailbox.store(sms("after")).unwrap(), 21);
     drop(mailbox);

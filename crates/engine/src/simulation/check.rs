@@ -9,6 +9,7 @@ use domain::endpoints::{Endpoint, EndpointStatus, OptOut};
 use domain::records::{Body, Record, SendStatus};
 use domain::time::Timestamp;
 use store::kv::memory::MemoryKv;
+use store::log::memory::MemoryLog;
 use store::tables::audiences::{endpoint_key, summary_key};
 use store::tables::campaigns::{CampaignState, Progress, Status, runs, state_key, states};
 use store::tables::definitions;
@@ -310,7 +311,11 @@ impl World {
     /// The log alone gives the same audience, byte for byte; but it does not erase what is left of deleted applications.
     async fn check_replay(&self, deleted: &BTreeSet<AppKey>) -> Result<(), Violation> {
         let fresh = Arc::new(MemoryKv::new());
-        let engine = crate::Engine::new(self.context.clone(), fresh.clone(), self.log.clone());
+        let engine = crate::Engine::new(
+            self.context.clone(),
+            Arc::<MemoryKv>::clone(&fresh),
+            Arc::<MemoryLog>::clone(&self.log),
+        );
         let failed = |error: crate::project::ProjectError| Violation::Failed(error.to_string());
         let mut projector = Projector::open(engine).await.map_err(failed)?;
         while projector.step().await.map_err(failed)? == Step::Progress {}

@@ -1,6 +1,7 @@
 //! What happens in a world: actions picked by the seed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -215,7 +216,7 @@ impl World {
     async fn delete_campaign(&mut self) -> Result<(), Failure> {
         let app = self.some_app();
         let definitions = definitions::campaigns(app.account.as_str(), app.app.as_str());
-        let kv = self.process().engine.kv.clone();
+        let kv = Arc::clone(&self.process().engine.kv);
         let heads = definitions.heads(&*kv).await?;
         if heads.is_empty() {
             return Ok(());

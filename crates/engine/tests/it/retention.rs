@@ -45,7 +45,7 @@ async fn outcomes_are_removed_once_they_are_too_old() {
         for number in endpoints {
             let (endpoint, delivery) = (format!("e{number}"), format!("d{number}"));
             let row = outcome(&endpoint, world.context.now().minus(days * DAY));
-            batch.put(outcome_key(&app("a"), &endpoint, &delivery), row.clone());
+            batch.put(outcome_key(&app("a"), &endpoint, &delivery), Arc::<[u8]>::clone(&row));
             batch.put(unknown_key(&app("a"), &delivery), row);
         }
     }
