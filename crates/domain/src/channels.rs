@@ -90,10 +90,7 @@ impl ChannelType {
     /// An address as it is compared: whoever writes a mail address in other letters' case means the same mailbox. What is
     /// stored and shown stays as it was sent.
     pub fn folded_address(self, address: &str) -> String {
-        match self {
-            Self::Email => address.to_lowercase(),
-            _ => address.to_owned(),
-        }
+        if self == Self::Email { address.to_lowercase() } else { address.to_owned() }
     }
 
     /// An endpoint of this channel is reached without an address.

@@ -4,6 +4,8 @@
 //! knows no clock, no runtime, no database and no HTTP, and holds no handle. Start at [`records`] (what can happen) and
 //! [`endpoints`] (what a record does to an endpoint); [`campaigns`] decides who is messaged.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod audience;
 pub mod campaigns;
 pub mod channels;

@@ -3,6 +3,8 @@
 //! Every loop is a public `step()` that a test can call; nothing here knows HTTP, the AWS wire, SMTP or Parquet. Start at
 //! [`Engine`], then [`project`] (how a record becomes state) and [`dispatch`] (how a message leaves).
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod apps;
 pub mod audiences;
 mod bitmap;

@@ -192,7 +192,7 @@ impl Codes {
             Self::Middle(codes) if code > u32::from(u16::MAX) => {
                 *self = Self::Wide(codes.iter().map(|code| u32::from(*code)).collect());
             }
-            _ => {}
+            Self::Narrow(_) | Self::Middle(_) | Self::Wide(_) => {}
         }
     }
 

@@ -1,6 +1,10 @@
 //! For every operation: what a client writes of any value, a server reads as that value, and the other way round.
 
 use std::borrow::Cow;
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use model::{Operation, OperationVisitor, RequestParts, pinpoint, sms_voice_v2};
 
@@ -45,6 +49,37 @@ fn sms_voice_v2() {
     let mut visitor = RoundTrip { operations: 0 };
     sms_voice_v2::visit_operations(&mut visitor);
     assert_eq!(visitor.operations, sms_voice_v2::OPERATIONS.len());
+}
+
+/// The shapes that only errors are made of: no operation leads to them.
+#[test]
+fn what_errors_say() {
+    fn words<T>(all: &[T])
+    where
+        T: Copy + PartialEq + std::fmt::Debug + std::fmt::Display + Serialize + DeserializeOwned + FromStr,
+    {
+        assert!(!all.is_empty());
+        for word in all {
+            let written = serde_json::to_string(word).expect("a word");
+            assert_eq!(written, format!("\"{word}\""));
+            assert_eq!(serde_json::from_str::<T>(&written).expect("a word"), *word);
+            assert_eq!(word.to_string().parse::<T>().ok(), Some(*word));
+        }
+        assert!("not a word".parse::<T>().is_err() && serde_json::from_str::<T>("\"not a word\"").is_err());
+    }
+    words(sms_voice_v2::AccessDeniedExceptionReason::ALL);
+    words(sms_voice_v2::ConflictExceptionReason::ALL);
+    words(sms_voice_v2::ResourceType::ALL);
+    words(sms_voice_v2::ServiceQuotaExceededExceptionReason::ALL);
+    words(sms_voice_v2::ValidationExceptionReason::ALL);
+    for seed in 1..=SEEDS {
+        let field: sms_voice_v2::ValidationExceptionField = generate(seed);
+        let written = serde_json::to_string(&field).expect("a field");
+        assert_eq!(
+            serde_json::from_str::<sms_voice_v2::ValidationExceptionField>(&written).ok(),
+            Some(field)
+        );
+    }
 }
 
 /// Members that this model does not know, anywhere at the top of a body, change nothing.

@@ -57,9 +57,9 @@ fn pieces_are_bounded_in_bytes_and_by_failures() {
     assert_eq!(shape(&records), [(0, 0, 100, None), (1, 0, 20, Some(true))]);
     let texts: Vec<usize> = records
         .iter()
-        .map(|record| match Record::decode(record).unwrap().body {
-            Body::Import { piece } => piece.failures.len(),
-            _ => 0,
+        .map(|record| {
+            let Body::Import { piece } = Record::decode(record).unwrap().body else { return 0 };
+            piece.failures.len()
         })
         .collect();
     assert_eq!(texts, [FAILURES_MAX, 0]);
