@@ -24,6 +24,8 @@ pub use address::{AddressError, MailAddress};
 pub const MESSAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Bytes of a delivery id.
 const DELIVERY_ID_BYTES_MAX: usize = 128;
+/// As long as the ids that the engine gives: a longer one would not fit where an address may hold it.
+const USUAL_DELIVERY_ID: &str = "00000000000000000000000000000000";
 /// A word of the subject that cannot be folded: a line holds 998 bytes (RFC 5322 §2.1.1).
 const HEADER_WORD_BYTES_MAX: usize = 900;
 /// Bytes of a header's name that lettre takes.
@@ -222,9 +224,9 @@ fn write_list_unsubscribe(
 }
 
 impl ListUnsubscribe {
-    /// Whether headers can be made of it, for any delivery.
+    /// Whether headers can be made of it, for deliveries with ids like those of the engine.
     pub fn check(&self) -> Result<(), Refused> {
-        self.of_delivery(&"0".repeat(DELIVERY_ID_BYTES_MAX)).headers().map(drop)
+        self.of_delivery(USUAL_DELIVERY_ID).headers().map(drop)
     }
 
     /// List-Unsubscribe and, for an URL, the promise of RFC 8058 that a POST to it unsubscribes without questions.

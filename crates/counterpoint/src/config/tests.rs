@@ -69,9 +69,10 @@ fn what_is_wrong_is_named() {
     fails("", &[], &["email.connections"], "section.key=value");
     fails("", &[], &["email.connections=0"], "email.connections");
     fails("", &[], &["email.list_unsubscribe_url=http://shop.example/u"], "email.list_unsubscribe_url");
-    let long = format!("email.list_unsubscribe_url=https://shop.example/{{delivery_id}}{}", "x".repeat(800));
+    let long = format!("email.list_unsubscribe_url=https://shop.example/{{delivery_id}}{}", "x".repeat(860));
     fails("", &[], &[&long], "email.list_unsubscribe_url");
     fails("", &[], &["email.list_unsubscribe_mailto=nobody"], "email.list_unsubscribe_mailto");
+    load("", &[], &["email.list_unsubscribe_mailto=unsubscribe+{delivery_id}@shop.example"]).unwrap();
     fails("[email]\ntransport = \"smtp://relay?connections=3\"", &[], &[], "email.connections");
     fails("[email]\ntransport = \"pigeon\"", &[], &[], "sandbox, smtp://");
     fails("[objects]\ndirectory = \"a\"\ns3_endpoint = \"http://b\"", &[], &[], "exclude each other");
