@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::secrets::Secret;
@@ -32,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The binary on a directory, running or not.
 pub(crate) struct World {
-    home: TempDir,
+    home: Arc<TempDir>,
     settings: Vec<(String, String)>,
 }
 
@@ -40,6 +41,8 @@ pub(crate) struct World {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    /// Lasts as long as the process that writes to it: a world of one statement ends with it.
+    _home: Arc<TempDir>,
 }
 
 impl World {
@@ -56,7 +59,7 @@ impl World {
             ("TELEMETRY__LEVEL", "warn".to_owned()),
         ];
         let settings = settings.map(|(key, value)| (format!("COUNTERPOINT_{key}"), value));
-        Self { home, settings: settings.to_vec() }
+        Self { home: Arc::new(home), settings: settings.to_vec() }
     }
 
     /// With a key of the configuration, written as in `EMAIL__TRANSPORT`.
@@ -107,7 +110,8 @@ impl World {
         loop {
             let line = lines.next_line().await.unwrap().expect("the server ended before it was ready");
             if let Some(address) = line.strip_prefix("listening on http://") {
-                return (Server { child, address: address.to_owned() }, printed);
+                let server = Server { child, address: address.to_owned(), _home: Arc::clone(&self.home) };
+                return (server, printed);
             }
             printed.push(line);
         }
