@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -25,6 +26,7 @@ use self::writer::{Request, Writer};
 use super::{Batch, Durability, KEY_BYTES_MAX, Kv, KvError, Version, Versioned};
 use crate::key::{Key, KeyRange};
 
+mod integrity;
 mod repair;
 mod transfer;
 mod writer;
@@ -79,6 +81,9 @@ impl EmbeddedKv {
     /// Opens the database in the directory `path`, creating both where there are none. Blocks while the journal is read. A
     /// journal that a power cut has torn is cut before the tear, which leaves a prefix of the commits with all durable ones.
     pub fn open(path: &Path, options: &EmbeddedOptions) -> Result<Self, KvError> {
+        if let Some(damaged) = integrity::damaged_file(path).map_err(failed)? {
+            return Err(corrupt(&damaged.display()));
+        }
         let rows = match Rows::open(path, options) {
             Err(KvError::Corrupt(_)) if repair::cut_torn_tail(path).map_err(failed)? => {
                 Rows::open(path, options)?
@@ -290,6 +295,8 @@ fn bound(key: &Key) -> Cow<'_, [u8]> {
     }
 }
 
+/// What the layers below say of a file that is not what was written, or that the disk failed. The offset that a damaged
+/// footer names may lie anywhere, so asking for what is there fails like a wrong request.
 fn classify(error: fjall::Error) -> KvError {
     match error {
         fjall::Error::JournalRecovery(_)
@@ -307,11 +314,23 @@ fn classify(error: fjall::Error) -> KvError {
             | LsmError::InvalidVersion(_)
             | LsmError::Unrecoverable
             | LsmError::Utf8(_),
-        ) => KvError::Corrupt(format!(
-            "a file of the state is not what was written ({error}): restore a backup, and look at the disk"
-        )),
+        ) => corrupt(&error),
+        fjall::Error::Io(ref inner) | fjall::Error::Storage(LsmError::Io(ref inner))
+            if matches!(
+                inner.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            corrupt(&error)
+        }
         error => KvError::Failed(Box::new(error)),
     }
+}
+
+fn corrupt(what: &dyn fmt::Display) -> KvError {
+    KvError::Corrupt(format!(
+        "a file of the state is not what was written ({what}): restore a backup, and look at the disk"
+    ))
 }
 
 #[cfg(test)]

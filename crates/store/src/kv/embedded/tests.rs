@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -230,6 +232,59 @@ async fn a_bit_that_flips_in_a_table_is_noticed() {
         std::fs::write(path, whole).unwrap();
     }
     assert!(noticed >= 10, "only {noticed} of 20 were noticed");
+}
+
+/// What says of which files the state consists, and where their parts are: no table is taken for a left-over and deleted, no
+/// length is believed.
+#[tokio::test]
+async fn a_bit_that_flips_in_what_the_state_consists_of_is_noticed() {
+    let directory = TempDir::new().unwrap();
+    let options = EmbeddedOptions { memtable_bytes: 1 << 20, ..EmbeddedOptions::default() };
+    let open = || EmbeddedKv::open(directory.path(), &options);
+    let kv = open().unwrap();
+    for number in 0..600 {
+        kv.commit(batch_of(number, &[7; 4_000]), Durability::Buffered).await.unwrap();
+    }
+    kv.sync().await.unwrap();
+    drop(kv);
+    let rows = async || Ok(open()?.scan(Key::new(Table::Ordinals).prefix(), 2_000).await?.len());
+    let keyspaces = directory.path().join("keyspaces");
+    let whole: BTreeMap<String, Vec<u8>> =
+        files(&keyspaces).into_iter().map(|(path, _)| (path.clone(), std::fs::read(path).unwrap())).collect();
+    let mut dice = Dice::new(3);
+    let mut noticed = 0;
+    for turn in 0..100 {
+        let (path, bytes) = whole.iter().nth(dice.below(whole.len() as u64) as usize).unwrap();
+        let mut damaged = bytes.clone();
+        let place = damaged.len() - 1 - dice.below(damaged.len().min(400) as u64) as usize;
+        match damaged.windows(4).rposition(|window| window == b"TOC!") {
+            // The number of entries, of which a large one is more than there is memory for.
+            Some(start) if turn % 10 == 0 => damaged[start + 7] ^= 0x80,
+            // What fjall takes for granted of a list.
+            _ if turn % 10 == 1 => damaged[0] ^= 1 << dice.below(8),
+            _ => damaged[place] ^= 1 << dice.below(8),
+        }
+        std::fs::write(path, &damaged).unwrap();
+        match rows().await {
+            Ok(rows) => assert_eq!(rows, 600, "{path} {place}"),
+            Err(KvError::Corrupt(text)) => {
+                assert!(text.contains("restore a backup"), "{text}");
+                noticed += 1;
+                // Nothing was done to the other files.
+                std::fs::write(path, bytes).unwrap();
+                assert_eq!(rows().await.unwrap(), 600, "{path} {place}");
+            }
+            Err(error) => panic!("{path} {place}: {error:?}"),
+        }
+        for (path, _) in files(&keyspaces) {
+            std::fs::remove_file(path).unwrap();
+        }
+        for (path, bytes) in &whole {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    // The others lie in what the next start removes, or where nothing stands.
+    assert!(noticed >= 50, "only {noticed} of 100 were noticed");
 }
 
 /// All files below a directory, with their sizes.
