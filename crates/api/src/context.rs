@@ -148,13 +148,27 @@ impl Cx {
     /// Adds the answer for repeats of the SDK to a batch that the handler commits otherwise than by [`Cx::commit`].
     pub fn remember<T: Serialize>(&self, batch: &mut Batch, output: &T) -> Result<(), ApiError> {
         let Some(invocation) = &self.invocation else { return Ok(()) };
+        let answer = self.answer(output)?;
+        batch.check(invocation.key.clone(), invocation.row);
+        batch.put(expiries::key(answer.expires, &invocation.key), Vec::new());
+        batch.put(invocation.key.clone(), encode(&answer));
+        Ok(())
+    }
+
+    /// The answer to this call and the row of its own, for a record of the log that is to keep it; `None`: the SDK sent
+    /// nothing by which a repeat could be known.
+    pub fn kept_answer<T: Serialize>(
+        &self,
+        output: &T,
+    ) -> Result<Option<(&Key, invocations::Answer)>, ApiError> {
+        let Some(invocation) = &self.invocation else { return Ok(None) };
+        Ok(Some((&invocation.key, self.answer(output)?)))
+    }
+
+    fn answer<T: Serialize>(&self, output: &T) -> Result<invocations::Answer, ApiError> {
         let status = self.operation.status;
         let body = if status == NO_CONTENT { Vec::new() } else { serde_json::to_vec(output)? };
-        let expires = self.now().plus(INVOCATION_KEPT);
-        batch.check(invocation.key.clone(), invocation.row);
-        batch.put(invocation.key.clone(), encode(&invocations::Answer { status, body, expires }));
-        batch.put(expiries::key(expires, &invocation.key), Vec::new());
-        Ok(())
+        Ok(invocations::Answer { status, body, expires: self.now().plus(INVOCATION_KEPT) })
     }
 
     /// Whether the answer to this call may be remembered already.

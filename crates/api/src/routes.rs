@@ -191,17 +191,23 @@ where
     {
         return Ok(answer);
     }
-    for _ in 1..DECISIONS_MAX {
-        match handler(cx.clone(), input.clone()).await {
-            Err(error) if error.decide_again => {}
-            decided => return encode::<O>(&decided?),
-        }
-        // What was in the way may be the first call of this very invocation.
+    let mut decisions = 0;
+    loop {
+        let error = match handler(cx.clone(), input.clone()).await {
+            Ok(output) => return encode::<O>(&output),
+            // It may have been carried out and not be durable: nothing that is read now proves that it is.
+            Err(error) if error.status() >= 500 => return Err(error),
+            Err(error) => error,
+        };
+        // What was in the way may be the first call of this very invocation, which is answered by now.
         if let Some(answer) = cx.remembered().await? {
             return Ok(answer);
         }
+        decisions += 1;
+        if !error.decide_again || decisions == DECISIONS_MAX {
+            return Err(error);
+        }
     }
-    encode::<O>(&handler(cx, input).await?)
 }
 
 fn encode<O: Operation>(output: &O::Output) -> Result<Answer, ApiError> {

@@ -75,6 +75,14 @@ pub enum Body<'a> {
         #[serde(borrow)]
         piece: ImportPiece<'a>,
     },
+    /// As `EndpointDeleted` or `UserDeleted`, by a call that an SDK may repeat: what it deletes is not there to be shown again,
+    /// so its answer is kept with the deletion.
+    AnsweredDeletion {
+        #[serde(borrow)]
+        of: Deletion<'a>,
+        #[serde(borrow)]
+        answer: KeptAnswer<'a>,
+    },
 }
 
 impl Body<'_> {
@@ -82,6 +90,26 @@ impl Body<'_> {
     pub fn may_create(&self) -> bool {
         !matches!(self, Self::EventsOfKnown { .. } | Self::ImportOfKnown { .. })
     }
+}
+
+/// What is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Deletion<'a> {
+    /// By its folded id.
+    Endpoint(&'a str),
+    /// A user with all of its endpoints.
+    User(&'a str),
+}
+
+/// The answer that a call gets, and every repeat of it until it expires. Of records with the answer to the same call, the
+/// first one counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptAnswer<'a> {
+    /// Under which row the answer is kept.
+    pub row: &'a [u8],
+    pub status: u16,
+    pub body: &'a [u8],
+    pub expires: Timestamp,
 }
 
 /// An endpoint and what was said of it.

@@ -16,9 +16,10 @@ const ROWS_PER_STEP: usize = 500;
 /// clock that was set back by as much could put one before what is removed already.
 pub(crate) const RESCAN_EVERY: Duration = Duration::from_hours(1);
 
-/// Removes what has expired; true: there may be more.
+/// Removes what has expired; true: there may be more. What a record may ask for that is not folded yet stays: folding would
+/// decide otherwise than a replay of the log, which finds it.
 pub async fn step(engine: &Engine) -> Result<bool, KvError> {
-    let now = engine.context.now();
+    let now = engine.folded_before();
     let scan = engine.expiries.scan(engine.context.clock.monotonic_ms());
     let rows = engine.kv.scan(expired(scan.from, now), ROWS_PER_STEP).await?;
     let mut batch = Batch::default();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::audience::AppKey;
 use domain::events::EventBatch;
 use domain::ids::RequestId;
 use domain::records::{Body, Record};
+use domain::time::Timestamp;
 use store::{Context, Kv, Log, LogError, Partition, Position, Shard};
 use tokio::sync::watch;
 
@@ -25,6 +27,9 @@ use crate::readings::Readings;
 
 /// Refusals kept for those who wait for them; an older one is dropped when there are more.
 const VERDICTS_MAX: usize = 100_000;
+
+/// A record gets its time of arrival, and is at the log's end before this has passed: a sync of the disk lies between.
+const WRITTEN_WITHIN: Duration = Duration::from_mins(1);
 
 /// Verdicts of events stand behind those of the record's items.
 pub(crate) const FIRST_EVENT: u32 = 1 << 16;
@@ -51,8 +56,7 @@ pub struct Shared {
     pub names: Names,
     /// Batches of events that were read and are not folded yet.
     pub(crate) readings: Readings,
-    /// The next record that the projection will fold; everything before it is in the state and in the indexes.
-    progress: watch::Sender<Position>,
+    progress: watch::Sender<Folded>,
     verdicts: Mutex<BTreeMap<(Position, u32), String>>,
     lag: Lag,
     /// Due rows of everything but jobs; wakes whoever carries them out.
@@ -73,6 +77,15 @@ impl std::ops::Deref for Engine {
     fn deref(&self) -> &Shared {
         &self.0
     }
+}
+
+/// How far the projection is.
+#[derive(Debug, Clone, Copy)]
+struct Folded {
+    /// The next record that it will fold; everything before it is in the state and in the indexes.
+    next: Position,
+    /// When the last one arrived that it has folded since the start.
+    arrival: Timestamp,
 }
 
 /// The record was not projected in time: the caller answers a retryable error; the record will be projected all the same.
@@ -96,7 +109,7 @@ impl Engine {
             contacts: Contacts::default(),
             names: Names::default(),
             readings: Readings::default(),
-            progress: watch::Sender::new(Position(0)),
+            progress: watch::Sender::new(Folded { next: Position(0), arrival: Timestamp::default() }),
             verdicts: Mutex::default(),
             lag: Lag::default(),
             due: DueQueue::new(|task| !is_job(task)),
@@ -146,14 +159,22 @@ impl Engine {
 
     /// The next record to be folded.
     pub fn projected(&self) -> Position {
-        *self.progress.borrow()
+        self.progress.borrow().next
+    }
+
+    /// Every record that arrived before this instant is folded, and none will arrive before it any more: what only those could
+    /// ask for may go.
+    pub(crate) fn folded_before(&self) -> Timestamp {
+        let settled = self.context.now().minus(WRITTEN_WITHIN);
+        let folded = *self.progress.borrow();
+        if folded.next == self.log.end(SHARD) { settled } else { settled.min(folded.arrival) }
     }
 
     /// Waits until the record at `position` is in the state and in the index.
     pub async fn wait_projected(&self, position: Position) {
         let mut progress = self.progress.subscribe();
         // The sender lives as long as the engine, so waiting cannot fail.
-        let _ = progress.wait_for(|next| *next > position).await;
+        let _ = progress.wait_for(|folded| folded.next > position).await;
     }
 
     /// For how long the oldest record has been waiting that is not projected, in milliseconds; 0 when there is none.
@@ -171,7 +192,13 @@ impl Engine {
         self.verdict(position, FIRST_EVENT + event)
     }
 
-    pub(crate) fn publish(&self, next: Position, refusals: Vec<((Position, u32), String)>) {
+    /// Everything before `next` is folded, the last of it arrived at `arrival`.
+    pub(crate) fn publish(
+        &self,
+        next: Position,
+        arrival: Timestamp,
+        refusals: Vec<((Position, u32), String)>,
+    ) {
         if !refusals.is_empty() {
             let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
             verdicts.extend(refusals);
@@ -179,7 +206,7 @@ impl Engine {
                 verdicts.pop_first();
             }
         }
-        self.progress.send_replace(next);
+        self.progress.send_replace(Folded { next, arrival });
         // Whoever asks next finds a mark of this moment.
         self.lag_ms();
     }

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 
 use domain::audience::UPDATE_BYTES_MAX;
 use domain::ids::RequestId;
-use domain::records::{Body, Record};
+use domain::records::{Body, Deletion, Record};
+use domain::time::Timestamp;
 use store::kv::BATCH_BYTES_MAX;
 use store::tables::events::{Cursor, cursor_key};
 use store::value::decode;
@@ -21,6 +22,7 @@ use crate::Engine;
 use crate::handle::SHARD;
 
 mod ahead;
+mod answers;
 mod changed;
 mod events;
 mod fold;
@@ -122,7 +124,7 @@ impl Projector {
             }
             window.settle(window.mark());
         }
-        engine.publish(Position(cursor.next), Vec::new());
+        engine.publish(Position(cursor.next), Timestamp::default(), Vec::new());
         Ok(Self {
             engine,
             cursor,
@@ -192,6 +194,7 @@ impl Projector {
         let mut next = self.next;
         // Rows that are still to be folded may have been read in this state.
         let mut state = next;
+        let mut arrival = Timestamp::default();
         let (mut bytes, mut bytes_since_yield) = (0, 0);
         while bytes < STEP_BYTES_MAX
             && self.working.dirty_bytes() < STEP_DIRTY_BYTES_MAX
@@ -202,6 +205,7 @@ impl Projector {
             state = prepared.state.0;
             bytes += prepared.record.bytes.len();
             bytes_since_yield += prepared.record.bytes.len();
+            arrival = prepared.record.arrival;
             self.fold(prepared).await?;
             if bytes_since_yield >= YIELD_BYTES {
                 bytes_since_yield = 0;
@@ -210,7 +214,7 @@ impl Projector {
         }
         self.working.settle_counts(&self.engine).await?;
         let window_start = self.window.start().map_or(next, |start| start.0);
-        let changed = self.working.hand_over(Cursor { next, window_start }, state);
+        let changed = self.working.hand_over(Cursor { next, window_start }, arrival, state);
         let mark = self.window.mark();
         self.next = next;
         self.finish().await?;
@@ -312,8 +316,9 @@ impl Projector {
         match &parsed.body {
             Body::Events { json } | Body::EventsOfKnown { json } => folder.events(json).await?,
             Body::Endpoints { items } => folder.endpoints(items, updates).await?,
-            Body::EndpointDeleted { endpoint } => folder.delete_endpoint(endpoint).await?,
-            Body::UserDeleted { user } => folder.delete_user(user).await?,
+            Body::EndpointDeleted { endpoint } => folder.delete(Deletion::Endpoint(endpoint)).await?,
+            Body::UserDeleted { user } => folder.delete(Deletion::User(user)).await?,
+            Body::AnsweredDeletion { of, answer } => folder.delete_once(*of, answer).await?,
             Body::AttributesBlocked { kind, patterns } => folder.block_attributes(*kind, patterns),
             Body::AppDeleted => folder.delete_app(),
             Body::Import { piece } | Body::ImportOfKnown { piece } => folder.import(piece, updates).await?,

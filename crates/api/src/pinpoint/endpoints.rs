@@ -6,15 +6,16 @@ use bytes::Bytes;
 use domain::audience::{AppKey, AttributeKind, TOO_MANY_ENDPOINTS};
 use domain::endpoints::{Endpoint, EndpointUpdate, Invalid, User, check_endpoint_id, document};
 use domain::ids::{EndpointId, UserId, folded};
-use domain::records::{Body, EndpointItem, Record};
+use domain::records::{Body, Deletion, EndpointItem, KeptAnswer, Record};
 use engine::reads;
 use model::pinpoint::{
     AttributesResource, DeleteEndpointRequest, DeleteUserEndpointsRequest, EndpointResponse,
     EndpointsResponse, GetEndpointRequest, GetUserEndpointsRequest, RemoveAttributesRequest,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::tables::audiences::{endpoint_key, summary_key};
+use store::tables::invocations;
 use store::value::decode;
 use store::{Batch, Key, Position};
 
@@ -106,8 +107,7 @@ pub(super) async fn delete_endpoint(
     let found = reads::endpoint(&*cx.engine().kv, &app, &folded).await?;
     let (endpoint, user) = found.ok_or_else(ApiError::not_found)?;
     let output = response(&app, &endpoint, user.as_ref())?;
-    append(&cx, &app, Body::EndpointDeleted { endpoint: &folded }).await?;
-    cx.commit(Batch::default(), &output).await?;
+    delete(&cx, &app, Deletion::Endpoint(&folded), &output).await?;
     Ok(output)
 }
 
@@ -125,8 +125,7 @@ pub(super) async fn delete_user_endpoints(
 ) -> Result<EndpointsResponse, ApiError> {
     let app = cx.app(&input.application_id).await?;
     let output = user_endpoints(&cx, &app, &input.user_id).await?;
-    append(&cx, &app, Body::UserDeleted { user: &input.user_id }).await?;
-    cx.commit(Batch::default(), &output).await?;
+    delete(&cx, &app, Deletion::User(&input.user_id), &output).await?;
     Ok(output)
 }
 
@@ -164,6 +163,22 @@ pub(super) async fn remove_attributes(
     };
     cx.commit(Batch::default(), &output).await?;
     Ok(output)
+}
+
+/// Deletes, and keeps the answer for repeats of the SDK in the same record: one that comes when the deletion is visible finds
+/// nothing to show any more.
+async fn delete<T: Serialize>(cx: &Cx, app: &AppKey, of: Deletion<'_>, output: &T) -> Result<(), ApiError> {
+    let kept = cx.kept_answer(output)?;
+    let body = match (&kept, of) {
+        (Some((row, invocations::Answer { status, body, expires })), of) => {
+            let answer = KeptAnswer { row: row.as_bytes(), status: *status, body, expires: *expires };
+            Body::AnsweredDeletion { of, answer }
+        }
+        (None, Deletion::Endpoint(endpoint)) => Body::EndpointDeleted { endpoint },
+        (None, Deletion::User(user)) => Body::UserDeleted { user },
+    };
+    append(cx, app, body).await?;
+    Ok(())
 }
 
 async fn user_endpoints(cx: &Cx, app: &AppKey, user_id: &str) -> Result<EndpointsResponse, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Options, Quotas};
@@ -106,6 +107,40 @@ async fn an_endpoint_is_made_merged_and_deleted() {
     assert_eq!(gone.message(), Some("Resource not found"));
     let again = sdk.delete_endpoint().application_id(&app).endpoint_id("e1").send().await;
     assert!(again.unwrap_err().into_service_error().is_not_found_exception());
+}
+
+#[tokio::test]
+async fn a_repeated_deletion_gets_the_first_answer() {
+    let world = World::start().await;
+    let (app, log) = (world.app("a").await, Arc::clone(&world.server.engine.log));
+    let paths = [format!("/v1/apps/{app}/endpoints/e"), format!("/v1/apps/{app}/users/u")];
+    for path in &paths {
+        let delete = |attempt: &str| {
+            let call = world.call("DELETE", path).header("amz-sdk-invocation-id", path);
+            call.header("amz-sdk-request", &format!("attempt={attempt}; max=3")).send()
+        };
+        let request = EndpointRequest::builder().user(EndpointUser::builder().user_id("u").build());
+        let projecting = world.projecting();
+        update(&world.sdk(), &app, "e", request.build()).await;
+        drop(projecting);
+        // The caller goes away before the deletion is visible: nobody folds it.
+        let end = log.end(engine::SHARD);
+        tokio::select! {
+            answer = delete("1") => panic!("{answer:?}"),
+            waited = log.wait_beyond(engine::SHARD, end) => waited.unwrap(),
+        }
+        let shown = world.call("GET", path).send().await;
+        let projecting = world.projecting();
+        world.server.engine.wait_projected(end).await;
+        // The second one comes from a client that does not count its attempts.
+        for attempt in ["2", "1"] {
+            let repeat = delete(attempt).await;
+            assert_eq!((repeat.status, repeat.json()), (202, shown.json()));
+        }
+        let other = world.call("DELETE", path).header("amz-sdk-invocation-id", "other").send().await;
+        other.assert_error(404, "NotFoundException", "Resource not found");
+        drop(projecting);
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ async fn look_up(
         | Body::EventsOfKnown { .. }
         | Body::EndpointDeleted { .. }
         | Body::UserDeleted { .. }
+        | Body::AnsweredDeletion { .. }
         | Body::AttributesBlocked { .. }
         | Body::AppDeleted
         | Body::Outcomes { .. } => Ok((Vec::new(), Vec::new())),

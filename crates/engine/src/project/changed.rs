@@ -25,6 +25,8 @@ use crate::handle::SHARD;
 pub(super) struct Changed {
     /// Behind the step.
     pub(super) cursor: Cursor,
+    /// When the step's last record arrived.
+    pub(super) arrival: Timestamp,
     pub(super) audiences: Vec<(AppKey, Changes)>,
     pub(super) raw: Arc<HashMap<Key, RawRow>>,
     /// Names of events, and whether they are to be written.
@@ -85,7 +87,7 @@ impl Changed {
         for (lane, queue, due) in self.pages_written {
             engine.queues.written(lane, queue, due, 1);
         }
-        engine.publish(Position(self.cursor.next), self.refusals);
+        engine.publish(Position(self.cursor.next), self.arrival, self.refusals);
     }
 }
 

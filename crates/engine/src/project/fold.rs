@@ -7,7 +7,7 @@ use domain::audience::{self, AppKey, Arrival, AttributeKind, NotLoaded, Summary}
 use domain::endpoints::{EndpointUpdate, Invalid};
 use domain::events::EventBatch;
 use domain::ids::EndpointId;
-use domain::records::EndpointItem;
+use domain::records::{Deletion, EndpointItem};
 use store::{KvError, Position};
 
 use super::events::{day, folded};
@@ -153,7 +153,14 @@ impl Folder<'_> {
         }
     }
 
-    pub(super) async fn delete_endpoint(&mut self, id: &str) -> Result<(), KvError> {
+    pub(super) async fn delete(&mut self, what: Deletion<'_>) -> Result<(), KvError> {
+        match what {
+            Deletion::Endpoint(id) => self.delete_endpoint(id).await,
+            Deletion::User(id) => self.delete_user(id).await,
+        }
+    }
+
+    async fn delete_endpoint(&mut self, id: &str) -> Result<(), KvError> {
         let folded = Arc::from(folded(id));
         loop {
             match audience::delete_endpoint(self.working.audience(&self.app), &folded) {
@@ -163,7 +170,7 @@ impl Folder<'_> {
         }
     }
 
-    pub(super) async fn delete_user(&mut self, id: &str) -> Result<(), KvError> {
+    async fn delete_user(&mut self, id: &str) -> Result<(), KvError> {
         loop {
             match audience::delete_user(self.working.audience(&self.app), id) {
                 Ok(_) => return Ok(()),

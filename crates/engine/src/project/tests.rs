@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::audience::Summary;
-use domain::records::{Outcomes, SendStatus};
+use domain::records::{KeptAnswer, Outcomes, SendStatus};
 use domain::time::Timestamp;
 use serde_json::json;
 use store::dice::Dice;
@@ -13,6 +13,7 @@ use store::kv::memory::MemoryKv;
 use store::log::contract::{ManualClock, manual_context};
 use store::log::memory::MemoryLog;
 use store::tables::audiences::summary_key;
+use store::tables::invocations;
 use store::tables::outbox::{Delivery, Intent, Lane, Recipient, Source, intent_key};
 use store::value::encode;
 use store::{Batch, Key, Kv, Log};
@@ -66,6 +67,34 @@ impl World {
     }
 }
 
+impl World {
+    /// The deletion of an endpoint by a call that may be a repeat.
+    async fn delete_for_call(&self, call: &str, endpoint: &str, body: &str) {
+        let row = call_row(call);
+        let expires = self.context.now().plus(Duration::from_mins(15));
+        let answer = KeptAnswer { row: row.as_bytes(), status: 200, body: body.as_bytes(), expires };
+        self.append("a", Body::AnsweredDeletion { of: Deletion::Endpoint(endpoint), answer }).await;
+    }
+
+    async fn make(&self, endpoint: &str) {
+        let json = json!({"ChannelType": "EMAIL", "Address": "e@example.com"}).to_string();
+        self.update(&[(endpoint.to_owned(), json)]).await;
+    }
+
+    async fn exists(&self, endpoint: &str) -> bool {
+        crate::reads::endpoint(&*self.engine.kv, &app("a"), endpoint).await.unwrap().is_some()
+    }
+
+    async fn answer(&self, call: &str) -> Option<String> {
+        let row = self.engine.kv.get(&call_row(call)).await.unwrap()?;
+        Some(String::from_utf8(decode::<invocations::Answer>(&row.value).unwrap().body).unwrap())
+    }
+}
+
+fn call_row(call: &str) -> Key {
+    invocations::key("key", "DeleteEndpoint", call, 0)
+}
+
 async fn fold_all(projector: &mut Projector) -> usize {
     let mut steps = 0;
     while projector.step().await.unwrap() == Step::Progress {
@@ -116,7 +145,8 @@ impl World {
                 let json = json!({"ChannelType": "EMAIL", "Address": address, "User": {"UserId": user}});
                 self.update(&[(dice.below(20).to_string(), json.to_string())]).await;
             }
-            _ => self.append("a", Body::EndpointDeleted { endpoint: "3" }).await,
+            _ if dice.once_in(2) => self.append("a", Body::EndpointDeleted { endpoint: "3" }).await,
+            _ => self.delete_for_call(&format!("call-{}", dice.below(3)), "3", "{}").await,
         }
     }
 }
@@ -314,6 +344,7 @@ async fn nothing_is_written_for_an_application_that_is_gone() {
     world.append("a", Body::Outcomes { outcomes }).await;
     world.append("a", Body::EndpointDeleted { endpoint: "1" }).await;
     world.append("a", Body::UserDeleted { user: "u" }).await;
+    world.delete_for_call("one", "1", "{}").await;
     world.events("a", 1, &[1]).await;
     fold_all(&mut projector).await;
     for table in store::Table::ALL {
@@ -328,6 +359,58 @@ async fn nothing_is_written_for_an_application_that_is_gone() {
             assert!(rows.is_empty(), "{table:?}: {rows:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_deletes_once_and_its_first_answer_counts() {
+    let world = World::new();
+    let mut projector = Projector::open(world.engine.clone()).await.unwrap();
+    let make = async || world.make("e").await;
+    make().await;
+    fold_all(&mut projector).await;
+    assert!(world.exists("e").await);
+    world.delete_for_call("one", "e", "first").await;
+    fold_all(&mut projector).await;
+    assert!(!world.exists("e").await);
+    assert_eq!(world.answer("one").await.as_deref(), Some("first"));
+    // A repeat that was on its way when the endpoint was made anew, in the same step and in a later one.
+    for _ in 0..2 {
+        make().await;
+        world.delete_for_call("one", "e", "repeat").await;
+        fold_all(&mut projector).await;
+        assert!(world.exists("e").await);
+        assert_eq!(world.answer("one").await.as_deref(), Some("first"));
+    }
+    world.delete_for_call("two", "e", "second").await;
+    make().await;
+    world.delete_for_call("two", "e", "repeat").await;
+    fold_all(&mut projector).await;
+    assert!(world.exists("e").await);
+    assert_eq!(world.answer("two").await.as_deref(), Some("second"));
+    // After 15 minutes it is another call.
+    world.clock.set(world.context.now().plus(Duration::from_mins(15)));
+    world.delete_for_call("one", "e", "third").await;
+    fold_all(&mut projector).await;
+    assert!(!world.exists("e").await);
+    assert_eq!(world.answer("one").await.as_deref(), Some("third"));
+}
+
+#[tokio::test]
+async fn an_answer_stays_while_a_record_may_ask_for_it() {
+    let world = World::new();
+    let mut projector = Projector::open(world.engine.clone()).await.unwrap();
+    world.delete_for_call("one", "e", "first").await;
+    fold_all(&mut projector).await;
+    world.make("e").await;
+    world.delete_for_call("one", "e", "repeat").await;
+    // The projection is late by more than the answer is kept.
+    world.clock.set(world.context.now().plus(Duration::from_mins(20)));
+    while crate::expiries::step(&world.engine).await.unwrap() {}
+    assert_eq!(world.answer("one").await.as_deref(), Some("first"));
+    fold_all(&mut projector).await;
+    assert!(world.exists("e").await);
+    while crate::expiries::step(&world.engine).await.unwrap() {}
+    assert_eq!(world.answer("one").await, None);
 }
 
 fn intent(name: &str) -> Intent {

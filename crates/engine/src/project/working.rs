@@ -175,6 +175,11 @@ impl Working {
         self.set(key, Some(encode(value)));
     }
 
+    /// Writes a row that has no value: that it is there says all.
+    pub(super) fn put_mark(&mut self, key: Key) {
+        self.set(key, Some(Arc::default()));
+    }
+
     pub(super) fn delete(&mut self, key: Key) {
         self.set(key, None);
     }
@@ -275,7 +280,7 @@ impl Working {
 
     /// Hands over everything that a step changed: from here on it counts as the state of the cursor's position. Rows that are
     /// prepared already are of no earlier state than `prepared`.
-    pub(super) fn hand_over(&mut self, cursor: Cursor, prepared: u64) -> Changed {
+    pub(super) fn hand_over(&mut self, cursor: Cursor, arrival: Timestamp, prepared: u64) -> Changed {
         let settle = |(app, audience): (&AppKey, &mut Audience)| (app.clone(), audience.settle(cursor.next));
         let audiences: Vec<(AppKey, Changes)> = self.apps.iter_mut().map(settle).collect();
         self.audience_bytes = 0;
@@ -287,6 +292,7 @@ impl Working {
         }
         Changed {
             cursor,
+            arrival,
             audiences,
             // Rows that others write too, and rows of outcomes, are read anew each time.
             raw: Arc::new(std::mem::take(&mut self.raw)),

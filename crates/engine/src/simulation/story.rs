@@ -9,10 +9,11 @@ use domain::audience::AppKey;
 use domain::campaigns::Limits;
 use domain::events::EventBatch;
 use domain::ids::RequestId;
-use domain::records::{Body, EndpointItem, Record};
+use domain::records::{Body, Deletion, EndpointItem, KeptAnswer, Record};
 use store::tables::campaigns::{CampaignState, Status, progresses, state_key};
 use store::tables::definitions::{self, Definitions};
 use store::tables::due::{Due, Task};
+use store::tables::invocations;
 use store::tables::outbox::{Lane, Recipient};
 use store::value::{decode, encode};
 use store::{Batch, Durability, Key, Kv, Table};
@@ -76,6 +77,7 @@ impl World {
             57 => self.crash().await.map_err(|violation| violation.to_string().into()),
             58..=74 => self.project().await.map(drop),
             75..=82 => self.carry_out_due().await.map(drop),
+            87 => self.expire_some().await,
             _ => self.dispatch().await,
         }
     }
@@ -142,12 +144,24 @@ impl World {
     }
 
     async fn delete(&mut self) -> Result<(), Failure> {
+        let (endpoint, user) = (self.dice.below(ENDPOINTS), self.dice.below(USERS));
+        let (endpoint, user) = (format!("endpoint-{endpoint}"), format!("user-{user}"));
+        let is_endpoint = self.dice.once_in(2);
         if self.dice.once_in(2) {
-            let id = format!("endpoint-{}", self.dice.below(ENDPOINTS));
-            return self.append(Body::EndpointDeleted { endpoint: &id }).await;
+            let body = if is_endpoint {
+                Body::EndpointDeleted { endpoint: &endpoint }
+            } else {
+                Body::UserDeleted { user: &user }
+            };
+            return self.append(body).await;
         }
-        let id = format!("user-{}", self.dice.below(USERS));
-        self.append(Body::UserDeleted { user: &id }).await
+        // Few calls: some are repeats.
+        let call = format!("call-{}", self.dice.below(20));
+        let row = invocations::key("key", "Delete", &call, 0);
+        let expires = self.context.now().plus(Duration::from_mins(15));
+        let answer = KeptAnswer { row: row.as_bytes(), status: 200, body: b"{}", expires };
+        let of = if is_endpoint { Deletion::Endpoint(&endpoint) } else { Deletion::User(&user) };
+        self.append(Body::AnsweredDeletion { of, answer }).await
     }
 
     async fn create_campaign(&mut self) -> Result<(), Failure> {
@@ -335,6 +349,13 @@ impl World {
         self.pass(Duration::from_hours(48));
         let engine = self.process().engine.clone();
         while expiries::step(&engine).await? {}
+        Ok(())
+    }
+
+    /// Removes some of what has expired, with as much of the log folded as there is.
+    async fn expire_some(&mut self) -> Result<(), Failure> {
+        let engine = self.process().engine.clone();
+        expiries::step(&engine).await?;
         Ok(())
     }
 

@@ -108,7 +108,7 @@ async fn requests_of_direct_messages_go_after_their_pages() {
     world.kv.commit(batch, Durability::Durable).await.unwrap();
     let is_kept =
         async |number: u64| world.kv.get(&request_key(SHARD, &format!("r{number}"))).await.unwrap().is_some();
-    world.pass(Duration::from_mins(10));
+    world.pass(Duration::from_mins(11));
     assert!(!expiries::step(&world.engine).await.unwrap());
     assert!(is_kept(0).await, "the clock may be set back");
     world.pass(Duration::from_secs(9));

@@ -10,7 +10,8 @@ use domain::channels::ChannelType;
 use domain::endpoints::{Demographic, Endpoint, EndpointStatus, Location, OptOut, Text, User, Values};
 use domain::events::EventNames;
 use domain::records::{
-    self, Body as RecordBody, CampaignRef, EndpointItem, ImportPiece, Outcomes, Record, SendStatus,
+    self, Body as RecordBody, CampaignRef, Deletion, EndpointItem, ImportPiece, KeptAnswer, Outcomes, Record,
+    SendStatus,
 };
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -278,6 +279,11 @@ fn records_of_the_log() {
     check_record("endpoints", RecordBody::Endpoints { items: vec![EndpointItem { id: "E", json: "{}" }] });
     check_record("endpoint_deleted", RecordBody::EndpointDeleted { endpoint: "endpoint-1" });
     check_record("user_deleted", RecordBody::UserDeleted { user: "user" });
+    let answer = KeptAnswer { row: b"row", status: 202, body: b"{}", expires: LATER };
+    let of = Deletion::Endpoint("endpoint-1");
+    check_record("endpoint_deletion_answered", RecordBody::AnsweredDeletion { of, answer: answer.clone() });
+    let of = Deletion::User("user");
+    check_record("user_deletion_answered", RecordBody::AnsweredDeletion { of, answer });
     let patterns = vec!["old*", "plan"];
     check_record(
         "attributes_blocked",
