@@ -12,5 +12,6 @@ mod campaigns;
 mod commands;
 mod mail_servers;
 mod own;
+mod power;
 mod restarts;
 mod support;

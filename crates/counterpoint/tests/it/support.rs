@@ -70,6 +70,12 @@ impl World {
         self
     }
 
+    /// Sets a variable of the server's environment.
+    pub(crate) fn set(&mut self, name: &str, value: &Path) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.display().to_string()));
+    }
+
     /// With a configuration file of this text.
     pub(crate) fn with_file(mut self, text: &str) -> Self {
         let path = self.path("counterpoint.toml");
@@ -162,6 +168,17 @@ impl Server {
 
     /// The same, signed for a service.
     pub(crate) async fn call_as(&self, service: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.try_call_as(service, method, path, body).await.unwrap()
+    }
+
+    /// The same; `None` if the server is gone before it has answered.
+    pub(crate) async fn try_call_as(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Option<(u16, String)> {
         let mut headers = HeaderMap::new();
         headers.insert("host", self.address.parse().unwrap());
         let secret = Secret::new(SECRET_ACCESS_KEY);
@@ -181,12 +198,12 @@ impl Server {
         let request = format!(
             "{method} {path} HTTP/1.1\r\n{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = TcpStream::connect(&self.address).await.ok()?;
+        stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -207,6 +224,12 @@ impl Server {
     /// SIGKILL: as if the machine lost power, but for what the kernel still writes.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// The same, of a server that others use too.
+    pub(crate) fn kill_at_once(&self) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
     }
 
     /// SIGTERM, and the end that follows it.
@@ -270,12 +293,17 @@ pub(crate) async fn people(sdk: &Client, app: &str, count: usize) {
 
 /// A campaign to everybody that starts at once.
 pub(crate) async fn campaign(sdk: &Client, app: &str) -> String {
+    campaign_named(sdk, app, "News for {{Attributes.shard}}").await
+}
+
+/// The same, with this subject.
+pub(crate) async fn campaign_named(sdk: &Client, app: &str, subject: &str) -> String {
     let segment = WriteSegmentRequest::builder().name("everybody").build();
     let output =
         sdk.create_segment().application_id(app).write_segment_request(segment).send().await.unwrap();
     let segment = output.segment_response.unwrap().id.unwrap();
     let email = CampaignEmailMessage::builder()
-        .title("News for {{Attributes.shard}}")
+        .title(subject)
         .body("Hello {{Address}}")
         .html_body("<p>Hello {{Address}}</p>")
         .build();

@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -41,6 +42,8 @@ pub const WAITING_COMMITS_MAX: usize = 1_024;
 
 /// The tree's name within the database.
 const TREE: &str = "rows";
+/// Where fjall keeps its trees, below the database's directory.
+const TREES: &str = "keyspaces";
 
 /// The row that holds the sequence number of the latest commit: before all tables, whose tags begin at 1.
 const SEQUENCE_KEY: [u8; 1] = [0];
@@ -84,12 +87,12 @@ impl EmbeddedKv {
         if let Some(damaged) = integrity::damaged_file(path).map_err(failed)? {
             return Err(corrupt(&damaged.display()));
         }
-        let rows = match Rows::open(path, options) {
-            Err(KvError::Corrupt(_)) if repair::cut_torn_tail(path).map_err(failed)? => {
-                Rows::open(path, options)?
-            }
-            opened => opened?,
-        };
+        if let Some(damaged) = repair::cut_torn_tail(path).map_err(failed)? {
+            return Err(corrupt(&damaged.display()));
+        }
+        let rows = Rows::open(path, options)?;
+        // fjall makes the directories of its trees in there and leaves it to the file system when they are durable.
+        File::open(path.join(TREES)).and_then(|trees| trees.sync_all()).map_err(failed)?;
         let sequence = rows.sequence()?;
         let (requests, waiting) = mpsc::channel(WAITING_COMMITS_MAX);
         let writer = Writer::new(rows.clone(), sequence, path.to_path_buf(), options.reserve_bytes);

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::TREES;
+
 const CURRENT_BYTES: usize = 25;
 const FOOTER_BYTES: u64 = 38;
 const FOOTER_MAGIC: &[u8] = b"SFA!\x01\0";
@@ -27,7 +29,7 @@ const ENTRY_BYTES_MIN: u64 = 18;
 
 /// The first file in the database's directory that is seen to be damaged.
 pub(super) fn damaged_file(directory: &Path) -> io::Result<Option<PathBuf>> {
-    for tree in entries(&directory.join("keyspaces"))? {
+    for tree in entries(&directory.join(TREES))? {
         if let Some(damaged) = damaged_list(&tree)? {
             return Ok(Some(damaged));
         }

@@ -81,31 +81,44 @@ async fn a_hole_before_the_last_sync_is_damage_and_nothing_is_cut() {
     let journal = write(directory.path(), 5, &[3]).await;
     let batch_bytes = journal.len() / 5;
     for number in 0..4 {
-        let middle = number * batch_bytes + batch_bytes / 2;
-        let result = open_with_hole(directory.path(), &journal, middle..middle + 64, 0).await;
-        assert!(matches!(result, Err(KvError::Corrupt(_))), "hole in commit {number}: {result:?}");
-        assert_eq!(fs::read(directory.path().join("0.jnl")).unwrap().len(), journal.len());
+        // tags and lengths of the batch and of its items, which fjall would take for the journal's end; values; the checksum
+        let places = [0, 1, 5, 12, 13, 14, 15, 24, 26, 30, 34, 60, batch_bytes / 2];
+        let from_behind = [13, 12, 4, 1].map(|place| batch_bytes - place);
+        for place in places.into_iter().chain(from_behind) {
+            let start = number * batch_bytes + place;
+            for (length, filler) in [(1, 0xa5), (1, 0xff), (64, 0)] {
+                let hole = start..(start + length).min(4 * batch_bytes);
+                let result = open_with_hole(directory.path(), &journal, hole.clone(), filler).await;
+                assert!(
+                    matches!(result, Err(KvError::Corrupt(_))),
+                    "hole at {hole:?} of {number}: {result:?}"
+                );
+                assert_eq!(fs::read(directory.path().join("0.jnl")).unwrap().len(), journal.len());
+            }
+        }
     }
 }
 
 #[tokio::test]
 async fn a_new_journal_may_be_torn_in_its_first_batch() {
     for (durable, survivors) in [(vec![1], Some(3)), (vec![3], None)] {
-        let directory = TempDir::new().unwrap();
-        let journal = write(directory.path(), 5, &durable).await;
-        let third = journal.len() / 5 * 3;
-        // the journal was closed behind the third commit, and another one begun
-        fs::write(directory.path().join("0.jnl"), &journal[..third]).unwrap();
-        let mut torn = journal[third..].to_vec();
-        torn[1_000..1_500].fill(0);
-        fs::write(directory.path().join("1.jnl"), torn).unwrap();
-        match (EmbeddedKv::open(directory.path(), &EmbeddedOptions::default()), survivors) {
-            (Ok(kv), Some(survivors)) => {
-                let rows = kv.scan(Key::new(Table::Ordinals).prefix(), 100).await.unwrap();
-                assert_eq!(rows.len(), survivors);
+        for hole in [1_000..1_500, 0..1_500, 0..1] {
+            let directory = TempDir::new().unwrap();
+            let journal = write(directory.path(), 5, &durable).await;
+            let third = journal.len() / 5 * 3;
+            // the journal was closed behind the third commit, and another one begun
+            fs::write(directory.path().join("0.jnl"), &journal[..third]).unwrap();
+            let mut torn = journal[third..].to_vec();
+            torn[hole].fill(0);
+            fs::write(directory.path().join("1.jnl"), torn).unwrap();
+            match (EmbeddedKv::open(directory.path(), &EmbeddedOptions::default()), survivors) {
+                (Ok(kv), Some(survivors)) => {
+                    let rows = kv.scan(Key::new(Table::Ordinals).prefix(), 100).await.unwrap();
+                    assert_eq!(rows.len(), survivors);
+                }
+                (Err(KvError::Corrupt(_)), None) => {}
+                (opened, _) => panic!("durable {durable:?}: {opened:?}"),
             }
-            (Err(KvError::Corrupt(_)), None) => {}
-            (opened, _) => panic!("durable {durable:?}: {opened:?}"),
         }
     }
 }
@@ -116,9 +129,28 @@ async fn the_journal_is_as_described() {
     let journal = write(directory.path(), 3, &[1]).await;
     let mut rest = &journal[..];
     for (sequence, synced) in [(1, 0), (2, 0), (3, 2)] {
-        assert_eq!(take_batch(&mut rest), Some(SequenceRow { sequence, synced }));
+        let batch = take_batch(&mut rest).unwrap();
+        assert_eq!(batch.row, Some(SequenceRow { sequence, synced }));
     }
     assert!(rest.is_empty());
     fs::write(directory.path().join("0.jnl"), &journal).unwrap();
-    assert!(!cut_torn_tail(directory.path()).unwrap(), "a whole journal is left alone");
+    assert_eq!(cut_torn_tail(directory.path()).unwrap(), None);
+    assert_eq!(fs::read(directory.path().join("0.jnl")).unwrap(), journal, "a whole journal is left alone");
+}
+
+/// Only the newest journal can be torn.
+#[tokio::test]
+async fn a_hole_in_an_older_journal_is_damage() {
+    let directory = TempDir::new().unwrap();
+    let journal = write(directory.path(), 4, &[]).await;
+    let middle = journal.len() / 2;
+    fs::write(directory.path().join("1.jnl"), &journal[middle..]).unwrap();
+    for hole in [0..1, middle - 40..middle - 39] {
+        let mut older = journal[..middle].to_vec();
+        older[hole].fill(0xa5);
+        fs::write(directory.path().join("0.jnl"), &older).unwrap();
+        let opened = EmbeddedKv::open(directory.path(), &EmbeddedOptions::default());
+        assert!(matches!(opened, Err(KvError::Corrupt(_))), "{opened:?}");
+        assert_eq!(fs::read(directory.path().join("0.jnl")).unwrap(), older);
+    }
 }
