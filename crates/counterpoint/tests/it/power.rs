@@ -76,6 +76,8 @@ async fn live_through_cuts(seed: u64, loses_all: bool) {
     let counted = counts["Item"][0]["Count"].as_u64().unwrap();
     assert!((acknowledged..=attempted).contains(&counted), "{counted} of {acknowledged} to {attempted}");
     assert!(acknowledged > 0);
+    let tables = names_in_live(&directory.join("state/keyspaces/1/tables"));
+    assert!(!tables.is_empty(), "the state never left the journal");
     Arc::into_inner(server).unwrap().stop().await;
     sink.stop().await;
 }
