@@ -21,6 +21,14 @@ fn a_sealed_secret_opens_for_its_context_alone() {
     assert_eq!(key().open(&key().seal("", b"").unwrap(), b"").unwrap().reveal(), "");
 }
 
+/// The format byte, a nonce of 0 to 11, and what AES-256-GCM of somebody else makes of it.
+#[test]
+fn what_was_sealed_stays_readable() {
+    let sealed = b"\x01\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\
+        \x70\xf4\x87\x04\x78\x7b\xeb\x6a\x41\xd0\xde\xba\x3f\xf3\x06\x67\x91\xe1\x50\x6c\x08\xf3\x15";
+    assert_eq!(key().open(sealed, b"CPKA1").unwrap().reveal(), "hunter2");
+}
+
 #[test]
 fn any_damage_is_found() {
     let sealed = key().seal("hunter2", b"CPKA1").unwrap();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use domain::audience::{AppKey, AttributeKind, Ordinals, Summary};
+use domain::audience::{Address, AppKey, AttributeKind, Ordinals, Summary};
 use domain::campaigns::{Limits, QuietTime, Received, ReceivedRow};
 use domain::channels::ChannelType;
 use domain::endpoints::{Demographic, Endpoint, EndpointStatus, Location, OptOut, Text, User, Values};
@@ -18,7 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{accounts, audiences, campaigns, definitions, due, events, invocations, jobs, outbox};
+use super::{accounts, audiences, campaigns, definitions, due, events, expiries, invocations, jobs, outbox};
+use crate::Shard;
 use crate::value::golden;
 
 const AT: Timestamp = Timestamp(1_795_766_400_123);
@@ -339,4 +340,56 @@ fn check_positions<T: Serialize + Debug>(names: &str, words: &[T]) {
         assert_eq!(format!("{:?}", words[position]), name);
         assert_eq!(postcard::to_allocvec(&words[position]).unwrap(), [position as u8], "{name}");
     }
+}
+
+/// Where each row is: bytes of keys are as much a format as those of values.
+#[test]
+fn keys_keep_their_layout() {
+    let (app, shard) = (app(), Shard(0));
+    let queue = outbox::Queue { app: app.clone(), campaign: "campaign".into() };
+    let address = Address { channel: ChannelType::Email, folded: "jane@example.com".into() };
+    let long = Address { channel: ChannelType::Gcm, folded: "x".repeat(513).into() };
+    let invocation = invocations::key("CPKA", "CreateApp", "invocation", 300);
+    let apps = definitions::apps("123456789012");
+    let keys = [
+        ("account", accounts::account_key(&"123456789012".into())),
+        ("access key", accounts::access_key_key("CPKA")),
+        ("answer", invocation.clone()),
+        ("expiry", expiries::key(AT, &invocation)),
+        ("app", apps.head_key("0a1b2c")),
+        ("app, a version", apps.body_key("0a1b2c", 2)),
+        ("settings", definitions::settings("123456789012").head_key("0a1b2c")),
+        ("channel", definitions::channels("123456789012", "0a1b2c").head_key("email")),
+        ("template", definitions::templates("123456789012", "EMAIL").head_key("welcome")),
+        ("segment", definitions::segments("123456789012", "0a1b2c").head_key("segment")),
+        ("campaign", definitions::campaigns("123456789012", "0a1b2c").head_key("campaign")),
+        ("job", definitions::jobs("123456789012", "0a1b2c", "import").head_key("job")),
+        ("endpoint", audiences::endpoint_key(&app, "endpoint-1")),
+        ("user", audiences::user_key(&app, "user")),
+        ("address", audiences::address_key(&app, &address)),
+        ("address, a long one", audiences::address_key(&app, &long)),
+        ("ordinals", audiences::ordinals_key(&app, 300)),
+        ("summary", audiences::summary_key(&app)),
+        ("activity", audiences::activity_key(&app, 300)),
+        ("cursor", events::cursor_key(shard)),
+        ("event names", events::names_key(&app)),
+        ("event count", events::count_key(&app, 20_784, "viewed")),
+        ("campaign state", campaigns::state_key(&app, "campaign")),
+        ("run", campaigns::run_key(&app, "run")),
+        ("chunk", campaigns::chunk_key(&app, "run", 300)),
+        ("progress", campaigns::progress_key(&app, "campaign", "run")),
+        ("received", campaigns::received_key(&app, 300)),
+        ("job state", jobs::state_key(&app, "import", "job")),
+        ("member", jobs::member_key(&app, "segment", 2, 300)),
+        ("member, a user", jobs::member_user_key(&app, "segment", 2, "user")),
+        ("page", outbox::pages_of_queue(shard, outbox::Lane::Campaign, &queue).number(300).text("page")),
+        ("request", outbox::request_key(shard, "request")),
+        ("claimed", outbox::claimed_key(shard, "page")),
+        ("intent", outbox::intent_key(shard, "page", 300)),
+        ("outcome", outbox::outcome_key(&app, "endpoint-1", "delivery")),
+        ("unknown", outbox::unknown_key(&app, "delivery")),
+    ];
+    let shown: String =
+        keys.map(|(name, key)| format!("{name}: {}\n", key.as_bytes().escape_ascii())).concat();
+    golden::check_text("keys", &shown);
 }

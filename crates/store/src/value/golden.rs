@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Stored, decode, encode};
 use crate::hex;
@@ -24,15 +24,41 @@ pub fn check<T: Stored + PartialEq + Debug>(name: &str, value: &T) {
 /// Panics unless the bytes are those of the golden file.
 pub fn check_bytes(name: &str, format: u8, bytes: &[u8]) {
     let path = path_of(name, format);
-    let shown = to_hex(bytes);
-    if !path.is_file() && std::env::var_os(WRITE_VARIABLE).is_some() {
-        fs::write(&path, &shown).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    check_shown(name, &path, &to_hex(bytes));
+}
+
+/// Panics unless the text is that of the golden file: of layouts that have no format of their own.
+pub fn check_text(name: &str, text: &str) {
+    check_shown(name, &directory().join(format!("{name}.txt")), text);
+}
+
+/// The bytes of a golden file that this release must be able to read, whether or not it would write the same. `write` makes
+/// them where the file is missing.
+pub fn stored_bytes(name: &str, format: u8, write: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    let path = path_of(name, format);
+    if may_write(&path) {
+        write_to(&path, &to_hex(&write()));
+    }
+    from_hex(&read(&path)).unwrap_or_else(|| panic!("{} is not hexadecimal", path.display()))
+}
+
+fn check_shown(name: &str, path: &Path, shown: &str) {
+    if may_write(path) {
+        write_to(path, shown);
     }
     assert_eq!(
         shown,
-        read(&path),
+        read(path),
         "the layout of {name} has changed: raise its FORMAT, migrate from the old one, and check the old file too"
     );
+}
+
+fn may_write(path: &Path) -> bool {
+    !path.is_file() && std::env::var_os(WRITE_VARIABLE).is_some()
+}
+
+fn write_to(path: &Path, shown: &str) {
+    fs::write(path, shown).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
 /// Panics unless the golden file of `format` decodes, migrating where it is an older one, to `expected`.
@@ -46,10 +72,14 @@ pub fn check_older<T: Stored + PartialEq + Debug>(name: &str, format: u8, expect
 }
 
 fn path_of(name: &str, format: u8) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(format!("{name}.v{format}.hex"))
+    directory().join(format!("{name}.v{format}.hex"))
 }
 
-fn read(path: &PathBuf) -> String {
+fn directory() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
+}
+
+fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| {
         panic!("{}: {error} (set {WRITE_VARIABLE}=1 to write new ones)", path.display())
     })

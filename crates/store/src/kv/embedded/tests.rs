@@ -6,6 +6,7 @@ use super::*;
 use crate::Table;
 use crate::dice::Dice;
 use crate::kv::contract;
+use crate::value::golden;
 
 fn open(directory: &TempDir) -> EmbeddedKv {
     EmbeddedKv::open(directory.path(), &EmbeddedOptions::default()).unwrap()
@@ -158,6 +159,26 @@ async fn a_snapshot_brings_all_rows_and_versions_to_another_directory() {
     drop(restored);
     let again = EmbeddedKv::import(to.path(), &options, &mut &snapshot[..]);
     assert!(matches!(again, Err(TransferError::NotEmpty)), "{again:?}");
+}
+
+/// Whatever this release would make of the same rows.
+#[tokio::test]
+async fn a_snapshot_stays_readable() {
+    let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let kv = open(&from);
+    let numbers = 0..5u8;
+    for number in numbers.clone() {
+        kv.commit(batch_of(number.into(), &[number; 100]), Durability::Durable).await.unwrap();
+    }
+    let kept = golden::stored_bytes("snapshot", 1, || {
+        let mut snapshot = Vec::new();
+        kv.export_snapshot(&mut snapshot).unwrap();
+        snapshot
+    });
+    EmbeddedKv::import(to.path(), &EmbeddedOptions::default(), &mut &kept[..]).unwrap();
+    let restored = open(&to).scan(Key::new(Table::Ordinals).prefix(), 10).await.unwrap();
+    assert_eq!(restored, kv.scan(Key::new(Table::Ordinals).prefix(), 10).await.unwrap());
+    assert_eq!(restored.len(), numbers.len());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::log::contract::{self, ManualClock, manual_context, read_all};
+use crate::value::golden;
 
 const SHARD: Shard = Shard(0);
 
@@ -271,4 +272,22 @@ async fn compression_is_used_where_it_pays() {
     let stats = log.stats();
     assert_eq!(stats.stored_bytes - packed.stored_bytes, stats.raw_bytes - packed.raw_bytes + 48);
     assert_eq!((stats.groups, stats.end, stats.queued_bytes), (2, Position(2), 0));
+}
+
+/// What a log has on disk, byte for byte; and what was compressed is read, whatever this release would make of it.
+#[tokio::test]
+async fn segments_keep_their_layout() {
+    let written = async |compress: bool| {
+        let world = World::new();
+        let log = world.open_with(|options| options.compress = compress);
+        append_numbered(&log, 0, 60, 40).await;
+        drop(log);
+        std::fs::read(&world.files()[0]).unwrap()
+    };
+    golden::check_bytes("log_segment", 1, &written(false).await);
+    let compressed = written(true).await;
+    let kept = golden::stored_bytes("log_segment_compressed", 1, || compressed);
+    let world = World::new();
+    std::fs::write(world.directory.path().join("00000000000000000000.log"), kept).unwrap();
+    assert_numbered(&world.open().unwrap(), 0, 60).await;
 }
