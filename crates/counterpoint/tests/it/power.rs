@@ -13,6 +13,7 @@ use deliver::sandbox::{Filter, Mailbox, MailboxLimits, SinkOptions, SmtpSink};
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::dice::Dice;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -20,6 +21,8 @@ use crate::support::{Server, World, app, campaign_named, ended, metric, people, 
 
 const PEOPLE: usize = 600;
 const CUTS: usize = 3;
+/// A first start syncs more often than this.
+const SYNCS_OF_A_START: u64 = 10;
 /// A disk writes a page whole.
 const PAGE_BYTES: usize = 4096;
 
@@ -34,6 +37,38 @@ async fn what_was_not_synced_is_lost_and_nothing_else() {
 async fn any_part_of_what_was_not_synced_may_be_there() {
     for seed in 3..6 {
         live_through_cuts(seed, false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_short_is_no_obstacle() {
+    let mut world = World::new();
+    let library = preloaded(&world).await;
+    let mut dice = Dice::new(1);
+    for syncs in 1_u64.. {
+        let directory = world.path(&format!("new-{syncs}"));
+        set_up(&mut world, &library, &directory);
+        world.set("POWER_DISK_SYNCS", Path::new(&syncs.to_string()));
+        let mut child = world.start();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut is_up = false;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            is_up = is_up || line.starts_with("listening on");
+            if is_up {
+                child.kill().await.unwrap();
+            }
+        }
+        child.wait().await.unwrap();
+        world.set("POWER_DISK_SYNCS", Path::new("0"));
+        let survivors = world.path(&format!("survivors-{syncs}"));
+        let (kept, loses_all) = (kept(&directory), syncs % 2 == 0);
+        Cut { live: &directory, kept: &kept, dice: &mut dice, loses_all }
+            .directory(Path::new(""), &survivors);
+        serve(&mut world, &library, &survivors).await.stop().await;
+        if is_up {
+            assert!(syncs > SYNCS_OF_A_START, "{syncs}");
+            return;
+        }
     }
 }
 
@@ -157,11 +192,15 @@ fn kept(directory: &Path) -> PathBuf {
 }
 
 async fn serve(world: &mut World, library: &Path, directory: &Path) -> Server {
+    set_up(world, library, directory);
+    world.serve().await
+}
+
+fn set_up(world: &mut World, library: &Path, directory: &Path) {
     world.set("COUNTERPOINT_SERVER__DATA_DIR", directory);
     world.set("LD_PRELOAD", library);
     world.set("POWER_DISK_ROOT", directory);
     world.set("POWER_DISK_KEPT", &kept(directory));
-    world.serve().await
 }
 
 /// A power cut.

@@ -103,6 +103,11 @@ impl World {
         command
     }
 
+    /// Starts `serve`, and waits for nothing.
+    pub(crate) fn start(&self) -> Child {
+        self.command().arg("serve").stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Starts `serve` and waits for its readiness line.
     pub(crate) async fn serve(&self) -> Server {
         self.serve_and_read().await.0
@@ -110,7 +115,7 @@ impl World {
 
     /// The same, and what it printed before.
     pub(crate) async fn serve_and_read(&self) -> (Server, Vec<String>) {
-        let mut child = self.command().arg("serve").stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self.start();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = Vec::new();
         loop {

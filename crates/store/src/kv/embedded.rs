@@ -12,7 +12,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +26,7 @@ use self::writer::{Request, Writer};
 use super::{Batch, Durability, KEY_BYTES_MAX, Kv, KvError, Version, Versioned};
 use crate::key::{Key, KeyRange};
 
+mod creation;
 mod integrity;
 mod repair;
 mod transfer;
@@ -84,15 +84,13 @@ impl EmbeddedKv {
     /// Opens the database in the directory `path`, creating both where there are none. Blocks while the journal is read. A
     /// journal that a power cut has torn is cut before the tear, which leaves a prefix of the commits with all durable ones.
     pub fn open(path: &Path, options: &EmbeddedOptions) -> Result<Self, KvError> {
-        if let Some(damaged) = integrity::damaged_file(path).map_err(failed)? {
-            return Err(corrupt(&damaged.display()));
-        }
-        if let Some(damaged) = repair::cut_torn_tail(path).map_err(failed)? {
-            return Err(corrupt(&damaged.display()));
+        creation::create_if_new(path, options)?;
+        for look in [integrity::damaged_file, repair::cut_torn_tail] {
+            if let Some(damaged) = look(path).map_err(failed)? {
+                return Err(corrupt(&damaged.display()));
+            }
         }
         let rows = Rows::open(path, options)?;
-        // fjall makes the directories of its trees in there and leaves it to the file system when they are durable.
-        File::open(path.join(TREES)).and_then(|trees| trees.sync_all()).map_err(failed)?;
         let sequence = rows.sequence()?;
         let (requests, waiting) = mpsc::channel(WAITING_COMMITS_MAX);
         let writer = Writer::new(rows.clone(), sequence, path.to_path_buf(), options.reserve_bytes);

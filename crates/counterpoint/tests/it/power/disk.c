@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 static const char *root, *kept;
+/* After so many syncs the power goes; 0: it does not by itself. */
+static long syncs_left;
 /* An inode that is freed may be used again at once: what is kept of it must be gone before. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -132,6 +135,7 @@ __attribute__((constructor)) static void start(void) {
   root = getenv("POWER_DISK_ROOT");
   kept = getenv("POWER_DISK_KEPT");
   if (!root || !kept) fail("find the variables of", "power/disk.c");
+  const char *syncs = getenv("POWER_DISK_SYNCS");
   char path[PATH_MAX];
   mkdir(kept, 0700);
   join(path, "%s/%s", kept, "files");
@@ -139,6 +143,7 @@ __attribute__((constructor)) static void start(void) {
   join(path, "%s/%s", kept, "names");
   mkdir(path, 0700);
   keep_all(root);
+  if (syncs) syncs_left = atol(syncs);
 }
 
 static int is_below_root(const char *path) {
@@ -161,6 +166,7 @@ static int synced(int descriptor, int result) {
     if (S_ISDIR(status.st_mode)) keep_names(path);
     else keep_file(link, &status);
   }
+  if (syncs_left && !--syncs_left) kill(getpid(), SIGKILL);
   pthread_mutex_unlock(&lock);
   return result;
 }
@@ -204,9 +210,29 @@ int unlinkat(int directory, const char *path, int flags) {
   return freed(REAL(unlinkat)(directory, path, flags), &status);
 }
 
+/* The names below a directory that got another name. */
+static void move_names(const char *from, const char *to) {
+  char names[PATH_MAX], before[PATH_MAX], after[PATH_MAX], moved[PATH_MAX];
+  names_of(before, from);
+  names_of(after, to);
+  size_t length = strlen(before);
+  join(names, "%s/%s", kept, "names");
+  DIR *entries = opendir(names);
+  for (struct dirent *entry; entries && (entry = readdir(entries));) {
+    char path[PATH_MAX];
+    join(path, "%s/%s", names, entry->d_name);
+    if (strncmp(path, before, length) || (path[length] && path[length] != '%')) continue;
+    join(moved, "%s%s", after, path + length);
+    rename(path, moved);
+  }
+  if (entries) closedir(entries);
+}
+
 int rename(const char *from, const char *to) {
-  struct stat status;
+  struct stat status, source;
   if (is_kept(to)) return REAL(rename)(from, to);
   look_at(AT_FDCWD, to, &status);
-  return freed(REAL(rename)(from, to), &status);
+  int result = REAL(rename)(from, to);
+  if (!result && !lstat(to, &source) && S_ISDIR(source.st_mode)) move_names(from, to);
+  return freed(result, &status);
 }

@@ -29,6 +29,10 @@ const ENTRY_BYTES_MIN: u64 = 18;
 
 /// The first file in the database's directory that is seen to be damaged.
 pub(super) fn damaged_file(directory: &Path) -> io::Result<Option<PathBuf>> {
+    let marker = directory.join("version");
+    if !marker.try_exists()? {
+        return Ok(Some(marker));
+    }
     for tree in entries(&directory.join(TREES))? {
         if let Some(damaged) = damaged_list(&tree)? {
             return Ok(Some(damaged));

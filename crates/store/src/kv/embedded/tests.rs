@@ -161,6 +161,26 @@ async fn a_snapshot_brings_all_rows_and_versions_to_another_directory() {
     assert!(matches!(again, Err(TransferError::NotEmpty)), "{again:?}");
 }
 
+#[tokio::test]
+async fn what_a_creation_left_that_was_cut_short_is_no_obstacle() {
+    let home = TempDir::new().unwrap();
+    let (path, beside) = (home.path().join("state"), home.path().join("state.new"));
+    let open = || EmbeddedKv::open(&path, &EmbeddedOptions::default());
+    // With a journal and without a marker, fjall refuses for ever.
+    std::fs::create_dir_all(beside.join("keyspaces")).unwrap();
+    std::fs::write(beside.join("0.jnl"), [0; 100]).unwrap();
+    let kv = open().unwrap();
+    kv.commit(batch_of(1, b"x"), Durability::Durable).await.unwrap();
+    drop(kv);
+    assert!(!beside.exists());
+    // Without its marker a database is damaged, not new.
+    std::fs::rename(path.join("version"), path.join("gone")).unwrap();
+    let opened = open();
+    assert!(matches!(&opened, Err(KvError::Corrupt(text)) if text.contains("version")), "{opened:?}");
+    std::fs::rename(path.join("gone"), path.join("version")).unwrap();
+    assert!(open().unwrap().get(&key(1)).await.unwrap().is_some());
+}
+
 /// Whatever this release would make of the same rows.
 #[tokio::test]
 async fn a_snapshot_stays_readable() {

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use fjall::{PersistMode, Readable};
 
+use super::creation::sync_names;
 use super::{EmbeddedKv, EmbeddedOptions, Rows, SEQUENCE_KEY, VERSION_BYTES, classify, split};
 use crate::kv::{BATCH_BYTES_MAX, KEY_BYTES_MAX, KvError, Version};
 
@@ -105,6 +106,7 @@ impl EmbeddedKv {
             }
         };
         rows.database.persist(PersistMode::SyncAll).map_err(classify)?;
+        sync_names(path)?;
         if summary != (SnapshotSummary { rows: count, sequence: Version(rows.sequence()?) }) {
             return Err(TransferError::Damaged("it does not hold the rows that it announces"));
         }
